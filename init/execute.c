@@ -1,0 +1,267 @@
+/* The last steps: find the program, wait for `start`, and become it. */
+#include "init.h"
+
+#include <asm/signal.h>
+#include <linux/prctl.h>
+
+#define MAX_PASSWD (1u << 20)
+#define ACCESS_EXECUTE 1
+
+/* The sixth field of the line of passwd(5) that has this uid. */
+static bool home_in_line(const char *line, size_t size, u64 uid, struct text *home)
+{
+	const char *field = line, *end = line + size;
+	u64 number;
+
+	for (int index = 0; field <= end; index++) {
+		const char *colon = memchr(field, ':', (size_t)(end - field));
+		const char *stop = colon != NULL ? colon : end;
+
+		if (index == 2 && (!text_parse(field, (size_t)(stop - field), 0xffffffff, &number) || number != uid))
+			return false;
+		if (index == 5) {
+			text_add(home, field, (size_t)(stop - field));
+			return true;
+		}
+		if (colon == NULL)
+			return false;
+		field = stop + 1;
+	}
+	return false;
+}
+
+/* Reads the file line by line; a line longer than the buffer is passed over. */
+static void search_passwd(int fd, u64 uid, struct text *home)
+{
+	char buffer[4096];
+	size_t have = 0, total = 0;
+	bool skipping = false;
+
+	while (total < MAX_PASSWD) {
+		long size = sys_read(fd, buffer + have, sizeof buffer - have);
+		char *newline, *line = buffer;
+
+		if (size <= 0)
+			break;
+		total += (size_t)size;
+		have += (size_t)size;
+		while ((newline = memchr(line, '\n', (size_t)(buffer + have - line))) != NULL) {
+			if (!skipping && home_in_line(line, (size_t)(newline - line), uid, home))
+				return;
+			skipping = false;
+			line = newline + 1;
+		}
+		have = (size_t)(buffer + have - line);
+		memmove(buffer, line, have);
+		if (have == sizeof buffer) {
+			skipping = true;
+			have = 0;
+		}
+	}
+	if (have > 0 && !skipping)
+		home_in_line(buffer, have, uid, home);
+}
+
+static int open_regular(struct init *init, const char *path)
+{
+	struct statx status;
+	int fd = path_open(init, path, O_PATH, 0);
+	bool regular;
+
+	if (fd < 0)
+		return fd;
+	regular = sys_statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &status) == 0 && S_ISREG(status.stx_mode);
+	sys_close(fd);
+	return regular ? path_open(init, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0) : -EINVAL;
+}
+
+/* HOME, when the config leaves it out, as users of runc know it: from the container's /etc/passwd, else "/". */
+int op_home(struct init *init, const struct op *op)
+{
+	static char buffer[PATH_MAX];
+	struct text home;
+	int fd = open_regular(init, "/etc/passwd");
+
+	text_start(&home, buffer, sizeof buffer);
+	text_string(&home, "HOME=");
+	if (fd >= 0) {
+		search_passwd(fd, op->arg[0].number, &home);
+		sys_close(fd);
+	}
+	if (home.used == strlen("HOME=") || home.cut) {
+		text_start(&home, buffer, sizeof buffer);
+		text_string(&home, "HOME=/");
+	}
+	init->home = buffer;
+	return 0;
+}
+
+static int check_program(const char *path)
+{
+	struct statx status;
+	long result = sys_statx(AT_FDCWD, path, 0, STATX_TYPE, &status);
+
+	if (result < 0)
+		return (int)result;
+	if (S_ISDIR(status.stx_mode))
+		return -EISDIR;
+	return (int)sys_faccessat2(AT_FDCWD, path, ACCESS_EXECUTE, AT_EACCESS);
+}
+
+/* The first candidate that can be executed. Of a single one the error says why; of several, that none was found. */
+int op_find_program(struct init *init, const struct op *op)
+{
+	const char *path = op->arg[0].data;
+	int result = -ENOENT;
+
+	for (u32 i = 0; i < op->arg[0].count; i++) {
+		result = check_program(path);
+		if (result == 0) {
+			init->program = path;
+			return 0;
+		}
+		path += strlen(path) + 1;
+	}
+	return op->arg[1].number != 0 ? -ENOENT : result;
+}
+
+/* From here on nobody is there to report to until `start` comes. */
+int op_ready(struct init *init, const struct op *op)
+{
+	int result = op_barrier(init, op);
+
+	if (result < 0)
+		return result;
+	sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
+	sys_close(init->socket);
+	init->socket = -1;
+	return 0;
+}
+
+struct kernel_sigaction { /* struct sigaction of the kernel, not of libc */
+	void (*handler)(int);
+	u64 flags;
+	void (*restorer)(void);
+	u64 mask;
+};
+
+static void leave(int signal)
+{
+	sys_exit_group(128 + signal);
+}
+
+static void never_returned_to(void)
+{
+}
+
+/* As pid 1 we would be immune to these, and a container that was never started could not be stopped politely. */
+static void heed_signals(void)
+{
+	static const u8 signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct kernel_sigaction action = {
+		.handler = leave,
+		.flags = SA_RESTORER,
+		.restorer = never_returned_to,
+	};
+
+	for (u32 i = 0; i < sizeof signals; i++)
+		sys_rt_sigaction(signals[i], &action, NULL);
+}
+
+int op_wait_start(struct init *init, const struct op *op)
+{
+	int start = slot_fd(init, op->arg[0].number);
+	long result;
+	u8 byte;
+
+	init->started = slot_fd(init, op->arg[1].number);
+	if (start < 0 || init->started < 0)
+		return -EBADF;
+	heed_signals();
+	do
+		result = sys_read(start, &byte, 1);
+	while (result == -EINTR);
+	slot_close(init, op->arg[0].number);
+	if (result < 0)
+		return (int)result;
+	return result == 1 ? 0 : -EPIPE;
+}
+
+int op_started(struct init *init, const struct op *op)
+{
+	(void)op;
+	return message_send(init, MESSAGE_STARTED, 0);
+}
+
+static const char *error_text(long error)
+{
+	switch (-error) {
+	case ENOENT:
+		return "no such file or directory"; /* of a script: its interpreter */
+	case EACCES:
+		return "permission denied";
+	case EPERM:
+		return "operation not permitted";
+	case ENOEXEC:
+		return "exec format error";
+	case E2BIG:
+		return "argument list too long";
+	case ENOMEM:
+		return "cannot allocate memory";
+	case ETXTBSY:
+		return "text file busy";
+	case EISDIR:
+		return "is a directory";
+	case ELOOP:
+		return "too many levels of symbolic links";
+	default:
+		return NULL;
+	}
+}
+
+static _Noreturn void report_failed_exec(const char *program, long error)
+{
+	const char *known = error_text(error);
+	char buffer[PATH_MAX + 64];
+	struct text text;
+
+	text_start(&text, buffer, sizeof buffer);
+	text_string(&text, "exec ");
+	text_string(&text, program);
+	text_string(&text, ": ");
+	text_string(&text, known != NULL ? known : "errno ");
+	if (known == NULL)
+		text_number(&text, (u64)-error);
+	text_string(&text, "\n");
+	(void)sys_write(2, buffer, text.used);
+	sys_exit_group(255);
+}
+
+/*
+ * Closes everything but the standard streams, the preserved descriptors, and the fifo whose closing by the kernel tells
+ * `start` that the program runs; that one is close-on-exec and nothing that could be executed.
+ */
+static long close_descriptors(struct init *init, u32 preserved)
+{
+	int keep = 3 + (int)preserved;
+	long result = 0;
+
+	if (init->started != keep)
+		result = sys_dup3(init->started, keep, O_CLOEXEC);
+	if (result >= 0)
+		result = sys_close_range((u32)keep + 1, ~0u, 0);
+	for (int fd = 3; fd < keep && result >= 0; fd++)
+		result = sys_fcntl(fd, F_SETFD, 0);
+	return result;
+}
+
+int op_execute(struct init *init, const struct op *op)
+{
+	const char *const *argv = list_vector(&op->arg[0], NULL);
+	const char *const *envp = list_vector(&op->arg[1], init->home);
+	long result = close_descriptors(init, (u32)op->arg[2].number);
+
+	if (result >= 0)
+		result = argv == NULL || envp == NULL ? -ENOMEM : sys_execve(init->program, argv, envp);
+	report_failed_exec(init->program, result);
+}

@@ -1,0 +1,125 @@
+"""`create`."""
+
+import os
+
+from ..errors import PyruntimeError
+from ..plan.facts import Request
+from .flags import Flag, arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plan.ops import Op
+    from ..run.create import Bundle
+    from ..run.handshake import Observer
+    from .flags import Values
+    from .main import Context
+
+ARGUMENTS = "ID"
+DESCRIPTION = """
+Makes a container from a bundle: namespaces, cgroups, mounts and all. Its
+program does not run until `start`. ID is your name for it, of letters, digits
+and _ + - . and must be unique on the host.
+"""
+FLAGS = (
+    Flag("bundle", "", "directory of the bundle (default: the current directory)", "b"),
+    Flag("console-socket", "", "AF_UNIX socket that is sent the terminal's descriptor"),
+    Flag("pid-file", "", "file to write the pid of the container's first process to"),
+    Flag("no-pivot", False, "move the root in place of pivot_root, for a host that runs from a ramdisk"),
+    Flag("no-new-keyring", False, "keep the caller's session keyring"),
+    Flag("preserve-fds", 0, "pass on this many descriptors, from 3 (after those of LISTEN_FDS)"),
+)
+
+
+def run(context: "Context", values: "Values", rest: list[str]) -> int:
+    """Creates a container and leaves it created."""
+    from ..run.launch import sweep_descriptors
+
+    inherited = sweep_descriptors()
+    arguments("create", rest, 1, 1)
+    bundle, request = prepare(context, values, rest[0], inherited)
+    from ..run.create import create
+
+    console = open_console(bundle, str(values["console-socket"]), detached=True)
+    request.console = console >= 0
+    _, warnings = create(bundle, request, console=console, observer=observer(context))
+    for warning in warnings:
+        context.log.warning(warning)
+    return 0
+
+
+def prepare(
+    context: "Context", values: "Values", container_id: str, inherited: list[int]
+) -> "tuple[Bundle, Request]":
+    """Reads the bundle and puts together what the command line asks for. Changes into the bundle."""
+    from ..run.create import Bundle, enter_bundle
+
+    if context.values["systemd-cgroup"]:
+        raise PyruntimeError("--systemd-cgroup is not supported by this version of pyruntime")
+    # before the change of directory: they are relative to the caller's
+    root = context.root()
+    pid_file = os.path.abspath(str(values["pid-file"])) if values["pid-file"] else ""
+    path = enter_bundle(str(values["bundle"]))
+    preserve, listen = int(values["preserve-fds"]), listen_fds()  # type: ignore[arg-type]
+    for fd in range(3, 3 + listen + preserve):
+        if fd not in inherited:
+            raise PyruntimeError(
+                f"unable to stat preserved-fd {fd - 3} (of {preserve + listen}): no such file or directory"
+            )
+    return Bundle(path), Request(
+        container_id=container_id,
+        bundle=path,
+        state_root=root,
+        pid_file=pid_file,
+        pivot=not values["no-pivot"],
+        keyring=not values["no-new-keyring"],
+        preserve_fds=preserve,
+        listen_fds=listen,
+    )
+
+
+def listen_fds() -> int:
+    """Returns how many descriptors socket activation passed to this process (sd_listen_fds(3))."""
+    count, pid = os.environ.get("LISTEN_FDS", ""), os.environ.get("LISTEN_PID", "")
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+        return 0
+    return int(count)
+
+
+def open_console(bundle: "Bundle", path: str, *, detached: bool) -> int:
+    """Connects to the console socket, which must fail now rather than when the terminal is there.
+
+    Returns the descriptor, -1 when no terminal is wanted. Raises PyruntimeError.
+    """
+    terminal = bool(bundle.config.get("process", {}).get("terminal"))
+    if path and not (detached and terminal):
+        raise PyruntimeError("cannot use console socket if runc will not detach or allocate tty")
+    if not terminal:
+        return -1
+    if not path:
+        if detached:
+            raise PyruntimeError("cannot allocate tty if runc will detach without setting console socket")
+        return -1
+    from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, socket
+
+    from ..errors import error_text
+
+    connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        text = error_text(error.errno) if error.errno else str(error)
+        raise PyruntimeError(f"dial unix {path}: connect: {text}") from None
+    return connection.detach()
+
+
+def observer(context: "Context") -> "Observer | None":
+    """Returns what --debug does with every op: it logs it."""
+    if not context.values["debug"]:
+        return None
+    from ..plan.text import describe
+
+    def log(op: "Op") -> None:
+        origin = f" [{op.origin}]" if op.origin else ""
+        context.log.debug(f"{op.lane}: {describe(op)}{origin}")
+
+    return log

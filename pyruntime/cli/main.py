@@ -1,0 +1,209 @@
+"""The dispatcher: global flags, then one command. Errors end up here, and nowhere else are they printed."""
+
+import os
+import sys
+
+from ..errors import PyruntimeError, UsageError, os_error
+from .flags import Flag, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from .flags import Values
+    from .log import Log
+
+GLOBAL_FLAGS = (
+    Flag("debug", False, "log what is done, op by op"),
+    Flag("log", "", "file to write the log to (default: standard error)"),
+    Flag("log-format", "text", "form of the log: text or json"),
+    Flag("root", "", "directory for the state of containers, on a tmpfs (default: /run/pyruntime)"),
+    Flag("systemd-cgroup", False, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
+    Flag("rootless", "auto", "ignore that cgroups are not permitted: true, false or auto"),
+    Flag("help", False, "show help", "h"),
+    Flag("version", False, "print the version", "v"),
+)
+
+
+class Context:
+    """What the global flags say, for a command."""
+
+    __slots__ = ("log", "values")
+
+    def __init__(self, values: "Values", log: "Log") -> None:
+        self.values = values
+        self.log = log
+
+    def root(self) -> str:
+        """Returns the absolute path of the state directory."""
+        return state_root(str(self.values["root"]))
+
+
+def state_root(given: str) -> str:
+    """Returns the absolute state directory: the one given, else /run/pyruntime, else the user's own.
+
+    Only the user namespace and XDG_RUNTIME_DIR decide: podman calls with few variables and not always the same.
+    """
+    if given:
+        path = os.path.abspath(given)
+        if path == "/":
+            raise PyruntimeError("Option --root argument should not be set to /")
+        return path
+    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime_dir and (os.geteuid() != 0 or _in_user_namespace()):
+        path = f"{runtime_dir}/pyruntime"
+        # the sticky bit keeps cleaners of temporary files away (XDG Base Directory Specification)
+        os.makedirs(path, 0o700, exist_ok=True)
+        os.chmod(path, 0o1700)
+        return path
+    return "/run/pyruntime"
+
+
+def _in_user_namespace() -> bool:
+    with open("/proc/self/uid_map", "rb", buffering=0) as file:
+        return file.read().split() != [b"0", b"0", b"4294967295"]
+
+
+def command(name: str) -> "ModuleType | None":
+    """Imports the module of a command, and no other; None if there is no such command."""
+    match name:
+        case "create":
+            from . import create
+
+            return create
+        case "start":
+            from . import start
+
+            return start
+        case "state":
+            from . import state
+
+            return state
+        case "kill":
+            from . import kill
+
+            return kill
+        case "delete":
+            from . import delete
+
+            return delete
+        case "run":
+            from . import run
+
+            return run
+        case "list":
+            from . import list
+
+            return list
+        case "spec":
+            from . import spec
+
+            return spec
+        case "plan":
+            from . import plan
+
+            return plan
+    return None
+
+
+def main(argv: "Sequence[str]") -> int:
+    """Runs one command line, without the program's name; returns the exit status."""
+    log = None
+    try:
+        values, rest = parse(argv, GLOBAL_FLAGS, stop_early=True)
+        if values["version"]:
+            return _version()
+        if not rest or rest[0] in ("help", "h") or (values["help"] and not rest):
+            return _help(rest[1:])
+        from .log import Log
+
+        log = Log(str(values["log"]), str(values["log-format"]), bool(values["debug"]))
+        return _dispatch(rest, values, log)
+    except UsageError as error:
+        return _usage_error(error, argv)
+    except PyruntimeError as error:
+        return _fail(log, str(error), error.exit_code)
+    except OSError as error:
+        return _fail(log, os_error(error), 1)
+    except KeyboardInterrupt:
+        return 130
+    except (RecursionError, MemoryError) as error:
+        return _fail(log, f"{type(error).__name__}: the input is too large", 1)
+
+
+def _dispatch(rest: list[str], values: "Values", log: "Log") -> int:
+    name = rest[0]
+    module = command(name)
+    if module is None:
+        os.write(2, f"No help topic for '{name}'\n".encode())
+        return 3
+    # runc takes some of the global flags behind the command too
+    late = tuple(flag for flag in GLOBAL_FLAGS if flag.name in ("root", "debug", "systemd-cgroup", "help"))
+    own, arguments = parse(rest[1:], (*module.FLAGS, *late))
+    if own["help"] or values["help"]:
+        return _help([name])
+    for flag in late:
+        if own[flag.name] != flag.default:
+            values[flag.name] = own[flag.name]
+    try:
+        return int(module.run(Context(values, log), own, arguments))
+    except UsageError:
+        raise
+    except PyruntimeError as error:
+        if name not in ("create", "run"):
+            raise
+        raise PyruntimeError(f"pyruntime {name} failed: {error}") from None
+
+
+def _fail(log: "Log | None", message: str, status: int) -> int:
+    if log is None:
+        from .log import Log
+
+        log = Log("", "text", False)
+    log.error(message)
+    return status
+
+
+def _usage_error(error: UsageError, argv: "Sequence[str]") -> int:
+    from .help import overview, usage
+
+    words = [word for word in argv if not word.startswith("-")]
+    module = command(words[0]) if words else None
+    print(usage(words[0], module) if module else overview())
+    print(error, file=sys.stderr)
+    return 1
+
+
+def _help(words: "Sequence[str]") -> int:
+    from .help import overview, usage
+
+    module = command(words[0]) if words else None
+    if words and module is None:
+        os.write(2, f"No help topic for '{words[0]}'\n".encode())
+        return 3
+    print(usage(words[0], module) if module else overview())
+    return 0
+
+
+def _version() -> int:
+    from .. import SPEC_VERSION, __version__
+
+    try:
+        from .._build import INIT_SHA256
+
+        commit = f"init-{INIT_SHA256[:12]}"
+    except ImportError:
+        commit = "not built"
+    print(f"pyruntime version {__version__}\ncommit: {commit}\nspec: {SPEC_VERSION}")
+    return 0
+
+
+def entry() -> None:
+    """Runs the process's own command line and ends the process, without taking the interpreter apart first."""
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 1
+    os._exit(status)

@@ -1,0 +1,169 @@
+"""What a schema cannot say: rules between members, and what this version does not do.
+
+The schema has accepted the config before any of this runs.
+"""
+
+from ..errors import ConfigError
+from .names import IPC_SYSCTLS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .model import Config, IdMapping, Linux, Process
+
+HOST_NAME_MAX = 64
+LAST_ID = 0xFFFFFFFF
+
+
+def check(config: "Config") -> list[str]:
+    """Checks a config that fits the schema. Returns warnings. Raises ConfigError."""
+    warnings: list[str] = []
+    linux = config.get("linux", {})
+    _version(config["ociVersion"], warnings)
+    kinds = _namespaces(linux)
+    _mappings(linux, kinds)
+    _needs(config, linux, kinds)
+    _sysctls(linux, kinds)
+    if "process" in config:
+        _process(config["process"])
+    _unsupported(config)
+    return warnings
+
+
+def _version(version: str, warnings: list[str]) -> None:
+    """config.md, Specification version: compatible within 1.x; of a later 1.x the new parts are unknown here."""
+    numbers = version.partition("+")[0].partition("-")[0].split(".")
+    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise ConfigError("ociVersion", f'"{version}" is not a version (MAJOR.MINOR.PATCH)')
+    if int(numbers[0]) != 1:
+        raise ConfigError("ociVersion", f'"{version}" is not supported (1.0.0 to 1.3.x)')
+    if int(numbers[1]) > 3:
+        warnings.append(f"ociVersion {version} is newer than this runtime, which knows 1.3: new properties are ignored")
+
+
+def _namespaces(linux: "Linux") -> dict[str, str]:
+    """Returns type -> path of all namespaces."""
+    kinds: dict[str, str] = {}
+    for index, entry in enumerate(linux.get("namespaces", ())):
+        if entry["type"] in kinds:
+            raise ConfigError(f"linux.namespaces[{index}]", f'the type "{entry["type"]}" occurs twice')
+        kinds[entry["type"]] = entry.get("path", "")
+    return kinds
+
+
+def _mappings(linux: "Linux", kinds: dict[str, str]) -> None:
+    for name in ("uidMappings", "gidMappings"):
+        mappings: list[IdMapping] = linux.get(name, [])  # type: ignore[assignment]
+        origin = f"linux.{name}"
+        if mappings and "user" not in kinds:
+            raise ConfigError(origin, "User namespace mappings specified, but user namespace isn't enabled")
+        if kinds.get("user") == "":
+            if not mappings:
+                raise ConfigError(origin, "a new user namespace needs a mapping")
+            if not any(entry["containerID"] == 0 for entry in mappings):
+                raise ConfigError(origin, "id 0 of the container is not mapped")
+        for side in ("containerID", "hostID"):
+            _overlap(mappings, side, origin)
+
+
+def _overlap(mappings: "list[IdMapping]", side: str, origin: str) -> None:
+    end, last = -1, -1
+    for index in sorted(range(len(mappings)), key=lambda index: mappings[index][side]):  # type: ignore[literal-required]
+        start: int = mappings[index][side]  # type: ignore[literal-required]
+        if start <= end:
+            raise ConfigError(f"{origin}[{index}].{side}", f"overlaps with {origin}[{last}]")
+        end, last = start + mappings[index]["size"] - 1, index
+        if end > LAST_ID:
+            raise ConfigError(f"{origin}[{index}]", "reaches beyond id 4294967295")
+
+
+def _needs(config: "Config", linux: "Linux", kinds: dict[str, str]) -> None:
+    """Members that would change the host without a namespace to keep them in."""
+    for name in ("hostname", "domainname"):
+        value: str = config.get(name, "")  # type: ignore[assignment]
+        if value and "uts" not in kinds:
+            raise ConfigError(name, f"unable to set {name} without a private UTS namespace")
+        if len(value.encode()) > HOST_NAME_MAX:
+            raise ConfigError(name, f"is longer than {HOST_NAME_MAX} bytes")
+    if "mount" in kinds:
+        return
+    for name in ("maskedPaths", "readonlyPaths"):
+        if linux.get(name):
+            raise ConfigError(f"linux.{name}", "unable to restrict sys entries without a private MNT namespace")
+    if config["root"].get("readonly"):
+        raise ConfigError("root.readonly", "needs a mount namespace: without one the host's files would be meant")
+    if linux.get("rootfsPropagation"):
+        raise ConfigError("linux.rootfsPropagation", "needs a mount namespace")
+
+
+def _sysctls(linux: "Linux", kinds: dict[str, str]) -> None:
+    """Only what the kernel keeps per namespace may be set, and only in a namespace of the container's own."""
+    characters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
+    for key in linux.get("sysctl", ()):
+        origin = f'linux.sysctl["{key}"]'
+        dot, slash = key.find("."), key.find("/")
+        dotted = key.translate({ord("."): "/", ord("/"): "."}) if -1 < slash < dot or dot == -1 else key
+        # "." and "/" both occur in names of interfaces, so an empty part is what a path could be smuggled in with
+        if set(key) - characters or "" in dotted.replace("/", ".").split("."):
+            raise ConfigError(origin, "is not the name of a sysctl")
+        if dotted in IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
+            if "ipc" not in kinds:
+                raise ConfigError(origin, f'sysctl "{dotted}" is not allowed in the hosts ipc namespace')
+        elif dotted.startswith("net."):
+            if "network" not in kinds:
+                raise ConfigError(origin, f'sysctl "{dotted}" not allowed in host network namespace')
+        elif dotted.startswith("user."):
+            if "user" not in kinds:
+                raise ConfigError(origin, f"setting ucounts without a user namespace not allowed: {dotted}")
+        elif dotted == "kernel.hostname" and "uts" in kinds:
+            problem = 'sysctl "kernel.hostname" is not allowed as it conflicts with the OCI "hostname" field'
+            raise ConfigError(origin, problem)
+        elif dotted != "kernel.domainname" or "uts" not in kinds:
+            raise ConfigError(origin, f'sysctl "{dotted}" is not in a separate kernel namespace')
+
+
+def _process(process: "Process") -> None:
+    seen = set()
+    for index, limit in enumerate(process.get("rlimits", ())):
+        origin = f"process.rlimits[{index}]"
+        if limit["type"] in seen:
+            raise ConfigError(f"{origin}.type", f'"{limit["type"]}" occurs twice')
+        seen.add(limit["type"])
+        if limit["soft"] > limit["hard"]:
+            raise ConfigError(f"{origin}.soft", f"{limit['soft']} is more than the hard limit, {limit['hard']}")
+
+
+# What the specification has and this version does not do. Refused, never ignored: it may be what keeps a container in.
+UNSUPPORTED_PROCESS = ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority")
+UNSUPPORTED_LINUX = (
+    "timeOffsets",
+    "netDevices",
+    "seccomp",
+    "mountLabel",
+    "intelRdt",
+    "memoryPolicy",
+    "personality",
+)
+UNSUPPORTED_RESOURCES = ("network", "rdma")
+
+
+NOT_YET = "is not supported by this version of pyruntime"
+
+
+def _unsupported(config: "Config") -> None:
+    linux = config.get("linux", {})
+    groups: list[tuple[str, object, tuple[str, ...]]] = [
+        ("process", config.get("process", {}), UNSUPPORTED_PROCESS),
+        ("linux", linux, UNSUPPORTED_LINUX),
+        ("linux.resources", linux.get("resources", {}), UNSUPPORTED_RESOURCES),
+    ]
+    for origin, members, names in groups:
+        for name in names:
+            if members.get(name):  # type: ignore[attr-defined]
+                raise ConfigError(f"{origin}.{name}", NOT_YET)
+    for index, mount in enumerate(config.get("mounts", ())):
+        for name in ("uidMappings", "gidMappings"):
+            if mount.get(name):
+                raise ConfigError(f"mounts[{index}].{name}", NOT_YET)
+        for option in mount.get("options", ()):
+            if option in ("idmap", "ridmap"):
+                raise ConfigError(f"mounts[{index}].options", f'"{option}" {NOT_YET}')

@@ -1,0 +1,154 @@
+"""Reads JSON, strictly and cheaply.
+
+The scanner is the one inside the json module, used without the module (which costs 7.7 ms). What the module lets pass
+and a runtime must not is refused here: duplicate members (two readers could see two configs), NaN, text after the
+document, NUL characters and lone surrogates (neither can be passed to the kernel as it is).
+
+A member whose value is null counts as absent, as it does for Go clients, and is taken out.
+"""
+
+import os
+import stat
+
+from ..errors import ConfigError, os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .model import Config, Json
+
+try:
+    from _json import make_scanner
+except ImportError:  # another interpreter, or a later CPython
+    from json.scanner import make_scanner
+
+MAX_SIZE = 16 << 20
+WHITESPACE = " \t\n\r"
+
+
+class _Duplicate(ValueError):
+    """A member that occurs twice."""
+
+
+def _members(pairs: "list[tuple[str, Json]]") -> "dict[str, Json]":
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Duplicate(next(name for name in names if names.count(name) > 1))
+    if None in members.values():
+        return {name: value for name, value in pairs if value is not None}
+    return members
+
+
+def _constant(name: str) -> "NoReturn":
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+class _Options:
+    """What make_scanner reads its settings from."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = staticmethod(_members)
+    parse_float = float
+    parse_int = int
+    parse_constant = staticmethod(_constant)
+    memo: "dict[str, str]" = {}  # scratch space of the scanner in pure Python
+
+
+def parse(text: str, name: str) -> "Json":
+    """Parses one JSON document.
+
+    `name` is what messages call it. Raises ConfigError.
+    """
+    start = len(text) - len(text.lstrip(WHITESPACE))
+    try:
+        value, end = make_scanner(_Options())(text, start)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        raise ConfigError("", f"{_place(name, text, stop.value)}: a value is expected") from None
+    except _Duplicate as duplicate:
+        raise ConfigError("", f"{name}: the member {str(duplicate)!r} occurs twice in one object") from None
+    except RecursionError:
+        raise ConfigError("", f"{name}: nested too deeply") from None
+    except ValueError as error:
+        message = getattr(error, "msg", str(error))
+        place = _place(name, text, getattr(error, "pos", None))
+        raise ConfigError("", f"{place}: {message[:1].lower()}{message[1:]}") from None
+    if text[end:].strip(WHITESPACE):
+        raise ConfigError("", f"{_place(name, text, end)}: there is text behind the end of the document")
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        _check_strings(value, "")
+    return value  # type: ignore[no-any-return]
+
+
+def _place(name: str, text: str, position: int | None) -> str:
+    if position is None:
+        return name
+    line = text.count("\n", 0, position) + 1
+    column = position - (text.rfind("\n", 0, position) + 1) + 1
+    return f"{name}, line {line}, column {column}"
+
+
+def _check_strings(value: "Json", origin: str) -> None:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ConfigError(origin, "holds a NUL character")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(origin, "holds half of a surrogate pair") from None
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_strings(item, f"{origin}[{index}]")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check_strings(name, origin)
+            _check_strings(member, f"{origin}.{name}" if origin else name)
+
+
+def read(path: str, missing: str) -> bytes:
+    """Reads a whole file of at most 16 MiB.
+
+    `missing` is the message when it is not there. Raises ConfigError.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        raise ConfigError("", missing) from None
+    except OSError as error:
+        raise ConfigError("", f"open {os_error(error)}") from None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError("", f"{path} is not a regular file")
+        data = os.read(fd, MAX_SIZE + 1) if status.st_size <= MAX_SIZE else b""
+        # a file system may give less than asked for
+        while data and len(data) < status.st_size and (more := os.read(fd, status.st_size - len(data))):
+            data += more
+    finally:
+        os.close(fd)
+    if status.st_size > MAX_SIZE or len(data) > MAX_SIZE:
+        raise ConfigError("", f"{path} is larger than {MAX_SIZE >> 20} MiB")
+    return data
+
+
+def decode(data: bytes, name: str) -> "Json":
+    """Parses the bytes of a JSON document in UTF-8. Raises ConfigError."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError("", f"{name}: byte {error.start} is not UTF-8") from None
+    return parse(text, name)
+
+
+def parse_config(source: bytes) -> "Config":
+    """Parses the bytes of a config.json and holds them against specs/config.schema.json. Raises ConfigError."""
+    from .verdict import is_valid
+
+    config = decode(source, "config.json")
+    if not is_valid(config):
+        from .explain import explain
+
+        explain(config)
+    return config  # type: ignore[return-value]

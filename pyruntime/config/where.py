@@ -1,0 +1,64 @@
+"""Finds the line of config.json that a message is about. For failures only."""
+
+import json
+import re
+
+from ..errors import ConfigError, OperationError
+
+PART = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
+SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def parts(origin: str) -> "list[str | int]":
+    """Takes an origin apart: mounts[3].type (/data) -> mounts, 3, type. What is in parentheses is for people."""
+    found: list[str | int] = []
+    for name, index, word in PART.findall(origin.partition(" (")[0]):
+        found.append(int(index) if index else name or word)
+    return found
+
+
+def line(text: str, origin: str) -> int:
+    """Returns the number of the line that holds the value, or the nearest one above it that there is; 0 for none."""
+    position = _start(text, 0)
+    try:
+        for part in parts(origin):
+            inner = _member(text, position, part)
+            if inner < 0:
+                break
+            position = inner
+    except (ValueError, IndexError):
+        return 0
+    return text.count("\n", 0, position) + 1
+
+
+def _start(text: str, position: int) -> int:
+    match = SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _member(text: str, position: int, part: "str | int") -> int:
+    """Returns where a member of the object or array at `position` begins; -1 if there is none."""
+    decoder = json.JSONDecoder()
+    if text[position] != ("[" if isinstance(part, int) else "{"):
+        return -1
+    position = _start(text, position + 1)
+    index = 0
+    while text[position] not in "]}":
+        key: str | int = index
+        if not isinstance(part, int):
+            key, position = decoder.raw_decode(text, position)
+            position = _start(text, _start(text, position) + 1)
+        if key == part:
+            return position
+        _, position = decoder.raw_decode(text, position)
+        position = _start(text, position)
+        if text[position] == ",":
+            position = _start(text, position + 1)
+        index += 1
+    return -1
+
+
+def point_out(error: "ConfigError | OperationError", source: bytes) -> str:
+    """Returns the message of an error that has an origin, with the line it comes from."""
+    number = line(source.decode("utf-8", "replace"), error.origin) if error.origin else 0
+    return f"{error} (config.json, line {number})" if number else str(error)

@@ -1,0 +1,79 @@
+"""linux.namespaces, linux.uidMappings and linux.gidMappings: what is new, what is joined, and in which order."""
+
+from ..config.names import NAMESPACES
+from ..errors import ConfigError
+from .facts import Facts
+from .ops import SLOT_CGROUP, Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config.model import Config
+
+CGROUP, TIME, USER, MOUNT = NAMESPACES["cgroup"], NAMESPACES["time"], NAMESPACES["user"], NAMESPACES["mount"]
+
+
+class Isolation:
+    """Which namespaces a container has of its own."""
+
+    __slots__ = ("joined", "maps_ids", "mount", "new", "origins", "slots", "user")
+
+    def __init__(self, config: "Config", facts: Facts) -> None:
+        # types, new; and types with the path of the one to join
+        self.new: set[str] = set()
+        self.joined: dict[str, str] = {}
+        self.origins: dict[str, str] = {}
+        self.slots: dict[str, int] = {}
+        for index, entry in enumerate(config.get("linux", {}).get("namespaces", ())):
+            kind = entry["type"]
+            self.origins[kind] = f"linux.namespaces[{index}]"
+            if not entry.get("path"):
+                self.new.add(kind)
+            elif kind not in facts.own_namespaces:
+                # a path to the namespace that the runtime is in means staying there
+                self.joined[kind] = entry["path"]
+        # the id maps are ours to write
+        self.maps_ids = "user" in self.new
+        self.user = self.maps_ids or "user" in self.joined
+        self.mount = "mount" in self.new or "mount" in self.joined
+        if "time" in self.new and "time" in self.joined:
+            raise ConfigError(self.origins["time"], "occurs twice")
+
+
+def open_paths(plan: Plan, isolation: Isolation) -> None:
+    """Opens all namespaces that are to be joined, before joining one hides the path of another."""
+    for kind, path in isolation.joined.items():
+        slot = isolation.slots[kind] = plan.slot()
+        plan.init("open-namespace", isolation.origins[kind], slot, NAMESPACES[kind], path)
+
+
+def join(plan: Plan, isolation: Isolation, *, user: bool) -> None:
+    """Joins the user namespace, or all the others: whoever has the rights does the user namespace last (setns(2))."""
+    for kind in isolation.joined:
+        if (kind == "user") is user:
+            plan.init("join-namespace", isolation.origins[kind], isolation.slots[kind], NAMESPACES[kind])
+
+
+def clone(plan: Plan, isolation: Isolation, into_cgroup: bool) -> None:
+    """Makes the container's first process, in all new namespaces at once; the user namespace then owns the others."""
+    if "time" in isolation.new:
+        # only children get it, and only while nobody is in it can its clocks be set (time_namespaces(7))
+        plan.init("unshare", isolation.origins["time"], TIME)
+    flags = 0
+    for kind in isolation.new:
+        flags |= NAMESPACES[kind]
+    flags &= ~(TIME | CGROUP)
+    plan.init("clone", "linux.namespaces", flags, SLOT_CGROUP if into_cgroup else 0)
+
+
+def map_ids(plan: Plan, isolation: Isolation) -> None:
+    if isolation.maps_ids:
+        plan.host("map-ids", "linux.uidMappings")
+
+
+def settle(plan: Plan, isolation: Isolation) -> None:
+    """After the maps are written: be root inside, and see the own cgroup as the root of all."""
+    if isolation.user:
+        plan.init("become", "linux.namespaces", 0, 0)
+    if "cgroup" in isolation.new:
+        # not with the clone: the namespace's root is the cgroup that the process is in when it is made
+        plan.init("unshare", isolation.origins["cgroup"], CGROUP)

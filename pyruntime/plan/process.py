@@ -1,0 +1,172 @@
+"""process, hostname, domainname, linux.sysctl: what the container's process is, and the order in which it becomes so.
+
+The order is the safe one: groups before user, directory as root and again as the user, capabilities last, everything
+read back by init. See capabilities(7), credentials(7).
+"""
+
+from struct import pack
+
+from ..config.names import CAPABILITIES, RLIMITS
+from ..errors import ConfigError
+from .facts import Facts, Request
+from .mounts import clean
+from .namespaces import Isolation
+from .ops import CONSOLE_BIND, DIRECTORY_TRY, PROGRAM_SEARCH, SLOT_CONSOLE, SLOT_PROCFS, Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config.model import Capabilities, Config, Process
+
+DEFAULT_UMASK = 0o022
+SETS = ("bounding", "permitted", "effective", "inheritable", "ambient")
+
+
+def inherited(plan: Plan, config: "Config", facts: Facts) -> None:
+    """What only the host's rights can do, and a clone passes on."""
+    process = config.get("process")
+    sysctl = config.get("linux", {}).get("sysctl")
+    adjust = process is not None and "oomScoreAdj" in process
+    if sysctl or adjust:
+        plan.init("procfs", "linux.sysctl" if sysctl else "process.oomScoreAdj", SLOT_PROCFS)
+    if process is None:
+        return
+    for index, limit in enumerate(process.get("rlimits", ())):
+        number = RLIMITS[limit["type"]]
+        if limit["hard"] > facts.rlimits.get(number, (0, 0))[1]:
+            plan.init("raise-limit", f"process.rlimits[{index}] ({limit['type']})", number, limit["hard"])
+    if adjust:
+        score = str(process["oomScoreAdj"])
+        plan.init("write-self", "process.oomScoreAdj", SLOT_PROCFS, "oom_score_adj", score)
+
+
+def keyring(plan: Plan, request: Request) -> None:
+    if request.keyring:
+        plan.init("keyring", "", f"_ses.{request.container_id}")
+
+
+def console(plan: Plan, config: "Config") -> None:
+    process = config.get("process")
+    if process is None or not process.get("terminal"):
+        return
+    size = process.get("consoleSize", {"height": 0, "width": 0})
+    uid = process.get("user", {}).get("uid", 0)
+    plan.init("console", "process.terminal", SLOT_CONSOLE, size["height"], size["width"], uid, CONSOLE_BIND)
+
+
+def names(plan: Plan, config: "Config") -> None:
+    if config.get("hostname"):
+        plan.init("hostname", "hostname", config["hostname"])
+    if config.get("domainname"):
+        plan.init("domainname", "domainname", config["domainname"])
+    for key, value in config.get("linux", {}).get("sysctl", {}).items():
+        plan.init("sysctl", f'linux.sysctl["{key}"]', SLOT_PROCFS, sysctl_path(key), value)
+
+
+def sysctl_path(key: str) -> str:
+    """Returns the file below /proc/sys. sysctl.d(5): whichever of "." and "/" comes first separates the parts."""
+    dot, slash = key.find("."), key.find("/")
+    if slash == -1 or -1 < dot < slash:
+        return key.translate({ord("."): "/", ord("/"): "."})
+    return key
+
+
+def identity(plan: Plan, config: "Config", facts: Facts, isolation: Isolation) -> None:
+    """From root in the container to the user of the config."""
+    process = config["process"]
+    user = process.get("user", {})
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    cwd = clean(process["cwd"])
+    masks = capability_masks(plan, process.get("capabilities", {}), facts)
+    plan.init("stdio", "process.user", uid)
+    plan.init("working-directory", "process.cwd", cwd, DIRECTORY_TRY)
+    plan.init("bounding-set", "process.capabilities.bounding", masks["bounding"])
+    _groups(plan, user.get("additionalGids", []), facts, isolation)
+    plan.init("identity", "process.user", uid, gid)
+    plan.init("working-directory", "process.cwd", cwd, 0)
+    plan.init(
+        "capabilities",
+        "process.capabilities",
+        masks["permitted"],
+        masks["effective"],
+        masks["inheritable"],
+        masks["ambient"],
+    )
+    plan.init("umask", "process.user.umask", user.get("umask", DEFAULT_UMASK))
+    if process.get("noNewPrivileges"):
+        plan.init("no-new-privileges", "process.noNewPrivileges")
+    if not any(entry.startswith("HOME=") and len(entry) > 5 for entry in process.get("env", ())):
+        plan.init("home", "process.env", uid)
+    _program(plan, process)
+    for index, limit in enumerate(process.get("rlimits", ())):
+        origin = f"process.rlimits[{index}] ({limit['type']})"
+        plan.init("limit", origin, RLIMITS[limit["type"]], limit["soft"], limit["hard"])
+
+
+def _groups(plan: Plan, groups: list[int], facts: Facts, isolation: Isolation) -> None:
+    if not facts.privileged and isolation.maps_ids:
+        # an unprivileged user may not drop groups, lest a group that denies lose its effect (user_namespaces(7))
+        if groups:
+            raise ConfigError("process.user.additionalGids", "cannot be set by an unprivileged user")
+        return
+    plan.init("groups", "process.user.additionalGids", pack(f"<{len(groups)}I", *groups))
+
+
+def capability_masks(plan: Plan, capabilities: "Capabilities", facts: Facts) -> dict[str, int]:
+    """Returns the five sets as masks.
+
+    None given means none. A name that the kernel does not know, and a capability that is not to be had here, is left
+    out with a warning, as the specification wants; and what is not permitted cannot be effective or ambient.
+    """
+    masks = {}
+    for name in SETS:
+        mask = 0
+        for capability in capabilities.get(name, ()):  # type: ignore[attr-defined]
+            bit = 1 << CAPABILITIES.index(capability) if capability in CAPABILITIES else 0
+            if not bit & facts.bounding:
+                reason = "is not available here" if bit else "is not a capability"
+                plan.warnings.append(f"process.capabilities.{name}: {capability} {reason}, left out")
+            mask |= bit & facts.bounding
+        masks[name] = mask
+    if masks["effective"] & ~masks["permitted"]:
+        raise ConfigError("process.capabilities.effective", "has capabilities that are not permitted")
+    if masks["ambient"] & ~(masks["permitted"] & masks["inheritable"]):
+        lost = masks["ambient"] & ~(masks["permitted"] & masks["inheritable"])
+        missing = ", ".join(name for number, name in enumerate(CAPABILITIES) if lost >> number & 1)
+        plan.warnings.append(
+            f"process.capabilities.ambient: can't raise ambient capability {missing}: "
+            "it is not both permitted and inheritable, left out"
+        )
+        masks["ambient"] &= masks["permitted"] & masks["inheritable"]
+    return masks
+
+
+def _program(plan: Plan, process: "Process") -> None:
+    """Finds the program as execvp(3) does, with the PATH of the container."""
+    name = process["args"][0]
+    if "/" in name:
+        plan.init("find-program", "process.args[0]", [name], 0)
+        return
+    search = ""
+    for entry in process.get("env", ()):
+        if entry.startswith("PATH="):
+            search = entry[5:]
+    candidates = [f"{folder or '.'}/{name}" for folder in search.split(":")] if search and name else []
+    plan.init("find-program", "process.args[0]", candidates, PROGRAM_SEARCH)
+
+
+def environment(process: "Process", request: Request) -> list[str]:
+    """Returns the container's environment: the config's list, the last of two entries for one name, no empty HOME."""
+    entries = {entry.partition("=")[0]: entry for entry in process.get("env", ())}
+    if entries.get("HOME") == "HOME=":
+        del entries["HOME"]
+    if request.listen_fds:
+        # sd_listen_fds(3): the program checks that they are meant for it
+        entries["LISTEN_FDS"] = f"LISTEN_FDS={request.listen_fds}"
+        entries["LISTEN_PID"] = "LISTEN_PID=1"
+    return list(entries.values())
+
+
+def execute(plan: Plan, process: "Process", request: Request) -> None:
+    plan.init("started", "")
+    kept = request.listen_fds + request.preserve_fds
+    plan.init("execute", "process.args", process["args"], environment(process, request), kept)

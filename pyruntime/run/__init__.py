@@ -1,0 +1,1 @@
+"""DO: carries out the host lane of a plan, and drives init through its own."""

@@ -1,0 +1,85 @@
+"""`create`, from a bundle to a container that waits for its start; and back to nothing when something fails."""
+
+import os
+
+from ..config.check import check
+from ..config.load import parse_config, read
+from ..errors import ConfigError, OperationError, PyruntimeError, error_text
+from ..plan.create import compile_create
+from ..state import create as take_id
+from .destroy import destroy_remains
+from .host import Executor
+from .probe import check_kernel, gather
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..plan.facts import Facts, Request
+    from ..plan.ops import Plan
+    from ..state import State
+    from .handshake import Observer
+
+
+class Bundle:
+    """A bundle's config, read and checked."""
+
+    def __init__(self, path: str) -> None:
+        """Reads the config.json of the bundle in the directory `path`. Raises ConfigError."""
+        self.source = read(f"{path}/config.json", "JSON specification file config.json not found")
+        try:
+            self.config: Config = parse_config(self.source)
+            self.warnings = check(self.config)
+        except ConfigError as error:
+            raise self.point_out(error) from None
+
+    def point_out(self, error: "ConfigError | OperationError") -> PyruntimeError:
+        """Returns the error with the line of config.json in it."""
+        from ..config.where import point_out
+
+        return PyruntimeError(point_out(error, self.source))
+
+    def plan(self, request: "Request") -> "tuple[Plan, Facts]":
+        """Compiles the plan for this host. Raises ConfigError."""
+        facts = gather(self.config, pivot=request.pivot)
+        return compile_create(self.config, facts, request), facts
+
+
+def enter_bundle(path: str) -> str:
+    """Makes a bundle the working directory, where hooks expect to be; returns its absolute path."""
+    try:
+        os.chdir(path or ".")
+    except OSError as error:
+        raise PyruntimeError(f"chdir {path}: {error_text(error.errno or 0)}") from None
+    return os.getcwd()
+
+
+def create(
+    bundle: Bundle, request: "Request", *, console: int = -1, observer: "Observer | None" = None
+) -> "tuple[State, list[str]]":
+    """Creates a container; returns its state, and warnings.
+
+    `console` is a connected socket that gets the terminal. `observer` is called for each op before it runs. When
+    anything fails nothing stays behind. Raises PyruntimeError.
+    """
+    check_kernel()
+    try:
+        plan, facts = bundle.plan(request)
+    except ConfigError as error:
+        raise bundle.point_out(error) from None
+    container = take_id(request.state_root, request.container_id)
+    executor = None
+    try:
+        executor = Executor(container, bundle.config, bundle.source, plan, facts, request, console, observer)
+        executor.run()
+    except BaseException as error:
+        if executor is not None:
+            executor.abandon()
+        if request.pid_file and executor is not None and executor.wrote_pid_file:
+            os.unlink(request.pid_file)
+        destroy_remains(container)
+        if isinstance(error, OperationError):
+            raise bundle.point_out(error) from None
+        raise
+    finally:
+        container.close()
+    return executor.state, [*bundle.warnings, *plan.warnings]

@@ -1,0 +1,225 @@
+"""Carries out a plan: walks the host lane op by op, and keeps in step with init at the barriers."""
+
+import os
+import time
+
+from ..config.dump import hook_state
+from ..errors import PyruntimeError
+from ..plan.filesystem import root_path
+from ..plan.form import encode
+from ..plan.ops import HOST, INIT, SLOT_CGROUP, SLOT_CONSOLE, SLOT_START, SLOT_STARTED, Op
+from ..state import CONFIG, START, STARTED, boot_id, process_start
+from . import cgroup
+from .handshake import Handshake, pair
+from .launch import init_program, spawn
+from .report import host_failed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..config.model import Config
+    from ..plan.facts import Facts, Request
+    from ..plan.ops import Plan
+    from ..state import Container, State
+    from .handshake import Observer
+
+
+def now() -> str:
+    """Returns the time as RFC 3339 with nanoseconds."""
+    nanoseconds = time.time_ns()
+    stamp = time.gmtime(nanoseconds // 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', stamp)}.{nanoseconds % 1_000_000_000:09d}Z"
+
+
+class Executor:
+    """One plan being carried out. `container` is locked by the caller and stays its own."""
+
+    def __init__(
+        self,
+        container: "Container",
+        config: "Config",
+        source: bytes,
+        plan: "Plan",
+        facts: "Facts",
+        request: "Request",
+        console: int = -1,
+        observer: "Observer | None" = None,
+    ) -> None:
+        self.container = container
+        self.config = config
+        # the bytes of config.json
+        self.source = source
+        self.plan = plan
+        self.facts = facts
+        self.request = request
+        # a connected socket that gets the terminal, or -1
+        self.console = console
+        # called for every op of either lane before it runs
+        self.observer = observer
+        self.handshake: Handshake | None = None
+        self.cgroup_fd = -1
+        self.wrote_pid_file = False
+        self.state: State = self._first_state()
+
+    def run(self) -> None:
+        """Carries out the plan up to the state "created". Raises PyruntimeError; what was done until then is not
+        undone, but all of it is in the state, where run/destroy.py finds it."""
+        for op in self.plan.ops:
+            if op.lane == HOST:
+                if self.observer is not None:
+                    self.observer(op)
+                try:
+                    OPERATIONS[op.name](self, op)
+                except OSError as error:
+                    raise host_failed(op, error) from None
+        self._init().close()
+
+    def _init(self) -> Handshake:
+        if self.handshake is None:
+            raise PyruntimeError("init has not been started")
+        return self.handshake
+
+    def abandon(self) -> None:
+        """Ends init, if it runs, and gives up all descriptors."""
+        if self.handshake is not None:
+            self.handshake.abandon()
+        if self.cgroup_fd >= 0:
+            os.close(self.cgroup_fd)
+            self.cgroup_fd = -1
+
+    def _first_state(self) -> "State":
+        directories = self.plan.cgroups
+        freezers = [
+            f"{directory}/freezer.state" if hierarchy.version == 1 else f"{directory}/cgroup.events"
+            for hierarchy, directory in zip(self.facts.cgroups, directories, strict=True)
+            if "freezer" in hierarchy.controllers or self.facts.unified
+        ]
+        namespaces = self.config.get("linux", {}).get("namespaces", ())
+        return {
+            "ociVersion": self.config["ociVersion"],
+            "id": self.request.container_id,
+            "pid": 0,
+            "startTime": 0,
+            "bootId": boot_id(),
+            "status": "creating",
+            "bundle": self.request.bundle,
+            "rootfs": root_path(self.config, self.request.bundle),
+            "created": now(),
+            "annotations": self.config.get("annotations", {}),
+            "cgroups": directories,
+            "cgroupsMade": cgroup.missing(directories, [hierarchy.mountpoint for hierarchy in self.facts.cgroups]),
+            "freezer": freezers[0] if freezers else "",
+            "ownPidNamespace": any(entry["type"] == "pid" and not entry.get("path") for entry in namespaces),
+            "process": "process" in self.config,
+            "hooks": [kind for kind, hooks in self.config.get("hooks", {}).items() if hooks],
+            "startOp": self._start_op(),
+        }
+
+    def _start_op(self) -> int:
+        """Returns the number, in init's lane, of the op behind wait-start."""
+        names = [op.name for op in self.plan.ops if op.lane == INIT]
+        return names.index("wait-start") + 1
+
+    # ---- the ops
+
+    def write_state(self, op: Op) -> None:
+        (status,) = op.args
+        if self.handshake is not None:
+            pid = self.handshake.wait_pid()
+            self.state["pid"] = pid
+            self.state["startTime"] = self.state["startTime"] or process_start(pid)
+        else:
+            self.container.write(CONFIG, self.source)
+        self.state["status"] = str(status)
+        self.container.store(self.state)
+
+    def create_cgroup(self, op: Op) -> None:
+        directory, mountpoint, version, kind, needed = op.args
+        cgroup.create(directory, mountpoint, version, kind, needed)
+
+    def write_cgroup(self, op: Op) -> None:
+        directory, choices, required = op.args
+        cgroup.write_first(directory, choices, bool(required))
+
+    def enter_cgroup(self, op: Op) -> None:
+        (directory,) = op.args
+        cgroup.enter(str(directory), self._init().wait_pid())
+
+    def spawn(self, op: Op) -> None:
+        self.container.make_fifos()
+        # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
+        descriptors = {
+            SLOT_START: self.container.open_file(START, os.O_RDWR),
+            SLOT_STARTED: self.container.open_file(STARTED, os.O_RDWR),
+        }
+        if self.console >= 0:
+            descriptors[SLOT_CONSOLE] = self.console
+        if self.facts.unified and self.plan.cgroups and os.path.isdir(self.plan.cgroups[0]):
+            self.cgroup_fd = os.open(self.plan.cgroups[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptors[SLOT_CGROUP] = self.cgroup_fd
+        program, table_hash = init_program()
+        ours, theirs = pair()
+        try:
+            data = encode(self.plan, table_hash, theirs, descriptors, step=self.observer is not None)
+            kept = range(3, 3 + self.request.listen_fds + self.request.preserve_fds)
+            helper = spawn(program, data, [theirs, *descriptors.values(), *kept])
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(descriptors[SLOT_START])
+            os.close(descriptors[SLOT_STARTED])
+        self.handshake = Handshake(self.plan, ours, helper, self.observer)
+
+    def map_ids(self, op: Op) -> None:
+        from .idmap import write_maps
+
+        linux = self.config["linux"]
+        pid = self._init().wait_pid()
+        write_maps(pid, linux["uidMappings"], linux["gidMappings"], privileged=self.facts.privileged)
+
+    def run_hook(self, op: Op) -> None:
+        from . import hooks
+
+        kind, index = op.args
+        hook = self.config["hooks"][kind][index]  # type: ignore[literal-required]
+        pid = self._init().wait_pid()
+        state = hook_state(self.config, self.request.container_id, self.request.bundle, "creating", pid)
+        hooks.run(hook, str(kind), int(index), state)
+
+    def pass_barrier(self, op: Op) -> None:
+        (number,) = op.args
+        self._init().pass_barrier(int(number))
+
+    def write_pid_file(self, op: Op) -> None:
+        (path,) = op.args
+        write_pid_file(str(path), self._init().wait_pid())
+        self.wrote_pid_file = True
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Writes digits alone, and renames the file into place: it is read while we may still be writing."""
+    folder, _, name = path.rpartition("/")
+    temporary = f"{folder}/.{name}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(fd, str(pid).encode())
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(fd)
+
+
+OPERATIONS = {
+    "write-state": Executor.write_state,
+    "create-cgroup": Executor.create_cgroup,
+    "write-cgroup": Executor.write_cgroup,
+    "enter-cgroup": Executor.enter_cgroup,
+    "spawn": Executor.spawn,
+    "map-ids": Executor.map_ids,
+    "run-hook": Executor.run_hook,
+    "pass-barrier": Executor.pass_barrier,
+    "write-pid-file": Executor.write_pid_file,
+}

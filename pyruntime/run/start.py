@@ -1,0 +1,98 @@
+"""`start`: tells a created container's init to go on, and hears from it how that went."""
+
+import errno
+import os
+import select
+
+from ..config.dump import hook_state
+from ..errors import ContainerError, HookError, PyruntimeError
+from ..state import START, STARTED
+from .destroy import destroy, run_poststop
+from .handshake import ERROR, receive_started
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..state import Container, State
+
+REFUSALS = {
+    "creating": "cannot start a container that is being created",
+    "stopped": "cannot start a container that has stopped",
+    "running": "cannot start an already running container",
+    "paused": "cannot start a container in the paused state",
+}
+
+
+def start(container: "Container") -> list[str]:
+    """Starts a container, which must be locked; returns warnings. Raises PyruntimeError.
+
+    When a startContainer or poststart hook fails the container is destroyed, as runtime.md (Lifecycle) wants.
+    """
+    state = container.load()
+    status = container.status(state)
+    if status != "created":
+        raise ContainerError(REFUSALS[status])
+    if not state["process"]:
+        raise ContainerError("process property must not be empty")
+    try:
+        _go(container, state)
+        _run_poststart(container, state)
+    except HookError as error:
+        config = container.config()
+        destroy(container, state)
+        for problem in run_poststop(state, config):
+            raise PyruntimeError(f"{error}; {problem}") from None
+        raise
+    return []
+
+
+def _go(container: "Container", state: "State") -> None:
+    """Lets init go on and waits until it has run its hooks, or with poststart hooks until the program runs."""
+    started = container.open_file(STARTED, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        try:
+            go = container.open_file(START, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no reader: init is gone
+                raise
+            raise ContainerError(REFUSALS["stopped"]) from None
+        try:
+            os.write(go, b"\0")
+        finally:
+            os.close(go)
+        _hear(started, state)
+        container.forget(START)
+        if "poststart" in state["hooks"]:
+            _wait_closed(started)
+        container.forget(STARTED)
+    finally:
+        os.close(started)
+
+
+def _hear(started: int, state: "State") -> None:
+    poll = select.poll()
+    poll.register(started, select.POLLIN)
+    poll.poll()
+    message = receive_started(started)
+    if message is None:
+        raise HookError("the container's init is gone before it could run the program")
+    if message.kind == ERROR:
+        index = message.op - state["startOp"]
+        raise HookError(f"error running startContainer hook #{index}: {message.text}")
+
+
+def _wait_closed(started: int) -> None:
+    """The kernel closes init's end when it runs the program."""
+    poll = select.poll()
+    poll.register(started, 0)
+    poll.poll()
+
+
+def _run_poststart(container: "Container", state: "State") -> None:
+    if "poststart" not in state["hooks"]:
+        return
+    from .hooks import run
+
+    config = container.config()
+    text = hook_state(config, state["id"], state["bundle"], "running", state["pid"])
+    for index, hook in enumerate(config["hooks"]["poststart"]):
+        run(hook, "poststart", index, text)
