@@ -125,14 +125,18 @@ int op_find_program(struct init *init, const struct op *op)
 	return op->arg[1].number != 0 ? -ENOENT : result;
 }
 
-/* From here on nobody is there to report to until `start` comes. */
+/*
+ * From here on nobody is there to report to until `start` comes. Dying with Python ends before it is told, since it may
+ * be gone the moment it has answered; should it die without an answer the wait ends, and so does init.
+ */
 int op_ready(struct init *init, const struct op *op)
 {
-	int result = op_barrier(init, op);
+	int result = (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
 
+	if (result == 0)
+		result = op_barrier(init, op);
 	if (result < 0)
 		return result;
-	sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
 	sys_close(init->socket);
 	init->socket = -1;
 	return 0;

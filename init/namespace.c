@@ -101,14 +101,14 @@ int op_unshare(struct init *init, const struct op *op)
 	return (int)sys_unshare(op->arg[0].number);
 }
 
-/* Raises a hard limit while we may: inside a user namespace it can only be lowered. The soft limit stays. */
+/* A hard limit of at least this, while we may: inside a user namespace it can only be lowered. The soft limit stays. */
 int op_raise_limit(struct init *init, const struct op *op)
 {
 	struct rlimit64 limit;
 	long result = sys_prlimit64(0, (int)op->arg[0].number, NULL, &limit);
 
 	(void)init;
-	if (result < 0)
+	if (result < 0 || limit.rlim_max >= op->arg[1].number)
 		return (int)result;
 	limit.rlim_max = op->arg[1].number;
 	return (int)sys_prlimit64(0, (int)op->arg[0].number, &limit, NULL);
@@ -133,6 +133,22 @@ int op_enter_root(struct init *init, const struct op *op)
 	result = (int)sys_fchdir(fd);
 	sys_close(fd);
 	return failed(init, "chdir", result);
+}
+
+/*
+ * Moves this process into a cgroup of v1. "0" to `tasks` is the one move for which the kernel takes no lock of its own
+ * (Linux 5.5): a thread that moves itself can neither exit nor exec meanwhile. We have no other threads.
+ */
+int op_enter_cgroup(struct init *init, const struct op *op)
+{
+	int directory = (int)sys_openat(AT_FDCWD, op->arg[0].data, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	int result;
+
+	if (directory < 0)
+		return failed(init, "open", directory);
+	result = write_value(directory, "tasks", "0", 1);
+	sys_close(directory);
+	return failed(init, "write to tasks", result);
 }
 
 /* Puts a device program on the cgroup, in addition to those of its ancestors (cgroup v2; bpf(2)). */

@@ -13,7 +13,7 @@ Messages follow what Go programs print, since clients of runc match on it: lower
 system's text at the end. Whoever raises says everything; only cli/main.py prints.
 """
 
-from os import strerror
+from posix import strerror
 
 TYPE_CHECKING = False
 

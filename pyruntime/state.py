@@ -12,14 +12,14 @@ state before a change or after it. Files are not synced: a container does not ou
 the boot's id is part of the state.
 """
 
-import errno
 import fcntl
-import os
-import stat
+import posix
+import time
+from _stat import S_ISDIR, S_ISVTX
 
-from .config.dump import dumps
 from .config.load import decode, read
 from .errors import ConfigError, ContainerError, ContainerExists, NoSuchContainer, PyruntimeError, os_error
+from .paths import exists, parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 STATE, CONFIG, START, STARTED = "state.json", "config.json", "start", "started"
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-")
 ID_MAX = 1024
+ENODEV = 19
 LOCK_SECONDS = 10
 # without these a state says nothing
 NEEDED = frozenset(("pid", "startTime", "bootId", "status", "cgroups", "cgroupsMade", "freezer", "ownPidNamespace"))
@@ -78,25 +79,25 @@ def check_id(container_id: str) -> None:
 
 def boot_id() -> str:
     """Returns the id of this boot of the kernel (random(4))."""
-    fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    fd = posix.open("/proc/sys/kernel/random/boot_id", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
-        return os.read(fd, 64).decode().strip()
+        return posix.read(fd, 64).decode().strip()
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def process_start(pid: int) -> int:
     """Returns when a process started, in ticks since boot; 0 if there is none, or only what is left of it."""
     try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(f"/proc/{pid}/stat", posix.O_RDONLY | posix.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError):
         return 0
     try:
-        line = os.read(fd, 4096)
+        line = posix.read(fd, 4096)
     except ProcessLookupError:
         return 0
     finally:
-        os.close(fd)
+        posix.close(fd)
     # the name, in parentheses, may hold anything
     fields = line[line.rindex(b")") + 2 :].split()
     return 0 if fields[0] in (b"Z", b"X", b"x") else int(fields[19])
@@ -124,24 +125,22 @@ class Container:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            posix.close(self._fd)
             self._fd = -1
 
     def lock(self) -> None:
         """Waits, up to ten seconds, until no other command changes this container. Raises ContainerError, or
         NoSuchContainer when it is gone by then."""
-        import time
-
         deadline = time.monotonic() + LOCK_SECONDS
         while not self._try_lock():
             if time.monotonic() > deadline:
                 raise ContainerError(f"container {self.container_id} is held by another command")
             time.sleep(0.005)
         try:
-            there = os.stat(self.path)
+            there = posix.stat(self.path)
         except FileNotFoundError:
             raise NoSuchContainer from None
-        mine = os.fstat(self._fd)
+        mine = posix.fstat(self._fd)
         if (there.st_ino, there.st_dev) != (mine.st_ino, mine.st_dev):
             raise NoSuchContainer
 
@@ -161,20 +160,22 @@ class Container:
 
     def write(self, name: str, data: bytes) -> None:
         """Writes a file so that nobody ever sees half of it."""
-        temporary = f".{name}.{os.getpid()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(temporary, flags, 0o600, dir_fd=self._fd)
+        temporary = f".{name}.{posix.getpid()}"
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
+        fd = posix.open(temporary, flags, 0o600, dir_fd=self._fd)
         try:
             while data:
-                data = data[os.write(fd, data) :]
+                data = data[posix.write(fd, data) :]
         except OSError:
-            os.unlink(temporary, dir_fd=self._fd)
+            posix.unlink(temporary, dir_fd=self._fd)
             raise
         finally:
-            os.close(fd)
-        os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            posix.close(fd)
+        posix.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def store(self, state: "State") -> None:
+        from .config.dump import dumps
+
         self.write(STATE, dumps(state).encode())  # type: ignore[arg-type]
 
     def load(self) -> "State":
@@ -197,18 +198,18 @@ class Container:
 
     def make_fifos(self) -> None:
         for name in (START, STARTED):
-            os.mkfifo(name, 0o600, dir_fd=self._fd)
+            posix.mkfifo(name, 0o600, dir_fd=self._fd)
 
     def open_file(self, name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=self._fd)
+        return posix.open(name, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=self._fd)
 
     def exists(self) -> bool:
         """Whether the directory is still there."""
-        return os.path.isdir(self.path)
+        return exists(self.path)
 
     def has(self, name: str) -> bool:
         try:
-            os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+            posix.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return True
@@ -216,16 +217,16 @@ class Container:
     def forget(self, name: str) -> None:
         """Removes one file, if it is there."""
         try:
-            os.unlink(name, dir_fd=self._fd)
+            posix.unlink(name, dir_fd=self._fd)
         except FileNotFoundError:
             return
 
     def remove(self) -> None:
         """Removes the directory and what is in it; there are no directories in it, and none is looked into."""
-        for name in os.listdir(self._fd):
+        for name in posix.listdir(self._fd):
             self.forget(name)
         try:
-            os.rmdir(self.path)
+            posix.rmdir(self.path)
         except FileNotFoundError:
             return
 
@@ -245,30 +246,41 @@ def is_frozen(file: str) -> bool:
     if not file:
         return False
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        fd = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        content = os.read(fd, 256)
+        content = posix.read(fd, 256)
     except OSError as error:
-        if error.errno != errno.ENODEV:  # the cgroup went away between the two calls
+        if error.errno != ENODEV:  # the cgroup went away between the two calls
             raise
         return False
     finally:
-        os.close(fd)
+        posix.close(fd)
     return content.startswith(b"FROZEN") or b"frozen 1" in content
+
+
+def make_directories(path: str) -> None:
+    """Makes a directory for us alone, and those above it as far as they are missing. Raises OSError."""
+    try:
+        posix.mkdir(path, 0o700)
+    except FileNotFoundError:
+        make_directories(parent(path))
+        posix.mkdir(path, 0o700)
+    except FileExistsError:
+        return
 
 
 def _open_root(root: str) -> None:
     """Makes the root if it is missing, and refuses one that others could write to."""
     try:
-        status = os.stat(root)
+        status = posix.stat(root)
     except FileNotFoundError:
-        os.makedirs(root, 0o700, exist_ok=True)
-        status = os.stat(root)
-    if not stat.S_ISDIR(status.st_mode):
+        make_directories(root)
+        status = posix.stat(root)
+    if not S_ISDIR(status.st_mode):
         raise PyruntimeError(f"{root} is not a directory")
-    if status.st_uid not in (0, os.geteuid()) or (status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX):
+    if status.st_uid not in (0, posix.geteuid()) or (status.st_mode & 0o022 and not status.st_mode & S_ISVTX):
         raise PyruntimeError(f"the state directory {root} can be written to by others")
 
 
@@ -278,7 +290,7 @@ def create(root: str, container_id: str) -> Container:
     path = f"{root}/{container_id}"
     try:
         _open_root(root)
-        os.mkdir(path, 0o700)
+        posix.mkdir(path, 0o700)
     except FileExistsError:
         raise ContainerExists from None
     except OSError as error:
@@ -293,7 +305,7 @@ def find(root: str, container_id: str) -> Container:
     check_id(container_id)
     path = f"{root}/{container_id}"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_NOFOLLOW | posix.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         raise NoSuchContainer from None
     except OSError as error:

@@ -1,8 +1,9 @@
 """`create`."""
 
-import os
+import posix
 
 from ..errors import PyruntimeError
+from ..paths import absolute
 from ..plan.facts import Request
 from .flags import Flag, arguments
 
@@ -32,7 +33,7 @@ FLAGS = (
 
 def run(context: "Context", values: "Values", rest: list[str]) -> int:
     """Creates a container and leaves it created."""
-    from ..run.launch import sweep_descriptors
+    from ..run.descriptors import sweep_descriptors
 
     inherited = sweep_descriptors()
     arguments("create", rest, 1, 1)
@@ -43,13 +44,11 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     request.console = console >= 0
     _, warnings = create(bundle, request, console=console, observer=observer(context))
     for warning in warnings:
-        context.log.warning(warning)
+        context.log().warning(warning)
     return 0
 
 
-def prepare(
-    context: "Context", values: "Values", container_id: str, inherited: list[int]
-) -> "tuple[Bundle, Request]":
+def prepare(context: "Context", values: "Values", container_id: str, inherited: list[int]) -> "tuple[Bundle, Request]":
     """Reads the bundle and puts together what the command line asks for. Changes into the bundle."""
     from ..run.create import Bundle, enter_bundle
 
@@ -57,7 +56,7 @@ def prepare(
         raise PyruntimeError("--systemd-cgroup is not supported by this version of pyruntime")
     # before the change of directory: they are relative to the caller's
     root = context.root()
-    pid_file = os.path.abspath(str(values["pid-file"])) if values["pid-file"] else ""
+    pid_file = absolute(str(values["pid-file"])) if values["pid-file"] else ""
     path = enter_bundle(str(values["bundle"]))
     preserve, listen = int(values["preserve-fds"]), listen_fds()  # type: ignore[arg-type]
     for fd in range(3, 3 + listen + preserve):
@@ -79,8 +78,8 @@ def prepare(
 
 def listen_fds() -> int:
     """Returns how many descriptors socket activation passed to this process (sd_listen_fds(3))."""
-    count, pid = os.environ.get("LISTEN_FDS", ""), os.environ.get("LISTEN_PID", "")
-    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+    count, pid = posix.environ.get(b"LISTEN_FDS", b""), posix.environ.get(b"LISTEN_PID", b"")
+    if pid != str(posix.getpid()).encode() or not count.isdigit():
         return 0
     return int(count)
 
@@ -120,6 +119,6 @@ def observer(context: "Context") -> "Observer | None":
 
     def log(op: "Op") -> None:
         origin = f" [{op.origin}]" if op.origin else ""
-        context.log.debug(f"{op.lane}: {describe(op)}{origin}")
+        context.log().debug(f"{op.lane}: {describe(op)}{origin}")
 
     return log

@@ -34,7 +34,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
             return 0
         raise
     for problem in problems:
-        context.log.warning(problem)
+        context.log().warning(problem)
     return 0
 
 
@@ -70,5 +70,3 @@ def _end_unlocked(container: "Container") -> None:
         return
     if container.is_locked():
         kill(stored)
-
-

@@ -27,9 +27,7 @@ class Flag:
 HELP = Flag("help", False, "show help", "h")
 
 
-def parse(
-    argv: "Sequence[str]", flags: "Sequence[Flag]", *, stop_early: bool = False
-) -> "tuple[Values, list[str]]":
+def parse(argv: "Sequence[str]", flags: "Sequence[Flag]", *, stop_early: bool = False) -> "tuple[Values, list[str]]":
     """Splits a command line into the values of flags and the rest.
 
     With `stop_early` the first word that is no flag ends the flags, as it does for what stands in front of a command.

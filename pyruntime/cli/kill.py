@@ -3,8 +3,7 @@
 from .. import state
 from ..config.signals import number
 from ..errors import ContainerError, PyruntimeError, error_text
-from ..run import cgroup
-from ..run.destroy import send_signal
+from ..run.signal import send_signal
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
@@ -28,7 +27,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         stored = container.load()
         signal = number(rest[1] if len(rest) > 1 else "TERM")
         if values["all"]:
-            cgroup.kill_all(stored["cgroups"], signal)
+            _send_all(stored, signal)
             return 0
         if container.status(stored) == "stopped":
             raise ContainerError("container not running")
@@ -47,4 +46,10 @@ def _send(stored: "State", signal: int) -> None:
         raise ContainerError("container not running")
     if signal == SIGKILL and (not stored["ownPidNamespace"] or state.is_frozen(stored["freezer"])):
         # nobody dies with the first process of a shared pid namespace, and on v1 nobody dies while frozen
-        cgroup.kill_all(stored["cgroups"])
+        _send_all(stored, signal)
+
+
+def _send_all(stored: "State", signal: int) -> None:
+    from ..run.kill import kill_all
+
+    kill_all(stored["cgroups"], signal)

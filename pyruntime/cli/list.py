@@ -1,6 +1,6 @@
 """`list`."""
 
-import os
+import posix
 
 from .. import state
 from ..config.dump import dumps
@@ -41,7 +41,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         except NoSuchContainer:
             continue  # gone, or not there yet
         except PyruntimeError as error:
-            os.write(2, f"load container {name}: {error}\n".encode())
+            posix.write(2, f"load container {name}: {error}\n".encode())
     if values["format"] == "table":
         print(table(rows))
     else:
@@ -51,7 +51,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
 
 def _ids(root: str, *, given: bool) -> list[str]:
     try:
-        entries = [entry.name for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False)]
+        entries = [entry.name for entry in posix.scandir(root) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         if given:
             raise
@@ -62,7 +62,7 @@ def _ids(root: str, *, given: bool) -> list[str]:
 def _row(root: str, name: str) -> "dict[str, Json]":
     container = state.find(root, name)
     try:
-        return describe(container, _owner(os.stat(container.path).st_uid))
+        return describe(container, _owner(posix.stat(container.path).st_uid))
     finally:
         container.close()
 

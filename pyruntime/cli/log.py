@@ -4,27 +4,26 @@ containerd's shim takes the last record of level "error" for the reason of a fai
 written only by a command that fails.
 """
 
-import os
+import posix
 import time
 
-from ..config.dump import dumps
 from ..errors import PyruntimeError, os_error
 
 
 class Log:
     """The log of one command."""
 
-    def __init__(self, path: str, form: str, debug: bool) -> None:
+    def __init__(self, path: str, form: str, *, debug: bool) -> None:
         if form not in ("", "text", "json"):
             raise PyruntimeError(f"invalid log-format: {form}")
         self._json = form == "json"
         self._debug = debug
         self._fd = -1
         if path:
-            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_SYNC | os.O_CLOEXEC
+            flags = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_SYNC | posix.O_CLOEXEC
             try:
                 # made even if nothing will be written: clients open it after a failure
-                self._fd = os.open(path, flags, 0o644)
+                self._fd = posix.open(path, flags, 0o644)
             except OSError as error:
                 raise PyruntimeError(f"open {os_error(error)}") from None
 
@@ -33,7 +32,7 @@ class Log:
         self._write("error", message)
         if self._fd >= 0:
             # with a log file standard error is for people
-            os.write(2, f"{printable(message)}\n".encode("utf-8", "backslashreplace"))
+            posix.write(2, f"{printable(message)}\n".encode("utf-8", "backslashreplace"))
 
     def warning(self, message: str) -> None:
         self._write("warning", message)
@@ -45,10 +44,12 @@ class Log:
     def _write(self, level: str, message: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self._json:
+            from ..config.dump import dumps
+
             line = dumps({"level": level, "msg": message, "time": stamp})
         else:
             line = f'time="{stamp}" level={level} msg={quoted(message)}'
-        os.write(2 if self._fd < 0 else self._fd, f"{line}\n".encode("utf-8", "backslashreplace"))
+        posix.write(2 if self._fd < 0 else self._fd, f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 def printable(text: str) -> str:

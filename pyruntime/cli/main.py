@@ -1,9 +1,11 @@
 """The dispatcher: global flags, then one command. Errors end up here, and nowhere else are they printed."""
 
-import os
+import posix
 import sys
 
+from .. import image
 from ..errors import PyruntimeError, UsageError, os_error
+from ..paths import absolute
 from .flags import Flag, parse
 
 TYPE_CHECKING = False
@@ -29,15 +31,25 @@ GLOBAL_FLAGS = (
 class Context:
     """What the global flags say, for a command."""
 
-    __slots__ = ("log", "values")
+    __slots__ = ("_log", "values")
 
-    def __init__(self, values: "Values", log: "Log") -> None:
+    def __init__(self, values: "Values") -> None:
         self.values = values
-        self.log = log
+        self._log: Log | None = None
+        if values["log"] or values["log-format"] != "text":
+            self.log()  # made at once: clients look for the file, whatever happens
 
     def root(self) -> str:
         """Returns the absolute path of the state directory."""
         return state_root(str(self.values["root"]))
+
+    def log(self) -> "Log":
+        """Returns the log. Raises PyruntimeError when it cannot be opened."""
+        if self._log is None:
+            from .log import Log
+
+            self._log = Log(str(self.values["log"]), str(self.values["log-format"]), debug=bool(self.values["debug"]))
+        return self._log
 
 
 def state_root(given: str) -> str:
@@ -46,16 +58,18 @@ def state_root(given: str) -> str:
     Only the user namespace and XDG_RUNTIME_DIR decide: podman calls with few variables and not always the same.
     """
     if given:
-        path = os.path.abspath(given)
+        path = absolute(given)
         if path == "/":
             raise PyruntimeError("Option --root argument should not be set to /")
         return path
-    runtime_dir = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime_dir and (os.geteuid() != 0 or _in_user_namespace()):
+    runtime_dir = posix.environ.get(b"XDG_RUNTIME_DIR", b"").decode("utf-8", "surrogateescape")
+    if runtime_dir and (posix.geteuid() != 0 or _in_user_namespace()):
+        from ..state import make_directories
+
         path = f"{runtime_dir}/pyruntime"
         # the sticky bit keeps cleaners of temporary files away (XDG Base Directory Specification)
-        os.makedirs(path, 0o700, exist_ok=True)
-        os.chmod(path, 0o1700)
+        make_directories(path)
+        posix.chmod(path, 0o1700)
         return path
     return "/run/pyruntime"
 
@@ -67,6 +81,8 @@ def _in_user_namespace() -> bool:
 
 def command(name: str) -> "ModuleType | None":
     """Imports the module of a command, and no other; None if there is no such command."""
+    if name.isalpha():
+        image.load(name)
     match name:
         case "create":
             from . import create
@@ -109,45 +125,43 @@ def command(name: str) -> "ModuleType | None":
 
 def main(argv: "Sequence[str]") -> int:
     """Runs one command line, without the program's name; returns the exit status."""
-    log = None
+    context = None
     try:
         values, rest = parse(argv, GLOBAL_FLAGS, stop_early=True)
         if values["version"]:
             return _version()
-        if not rest or rest[0] in ("help", "h") or (values["help"] and not rest):
+        if not rest or rest[0] in ("help", "h"):
             return _help(rest[1:])
-        from .log import Log
-
-        log = Log(str(values["log"]), str(values["log-format"]), bool(values["debug"]))
-        return _dispatch(rest, values, log)
+        context = Context(values)
+        return _dispatch(rest, context)
     except UsageError as error:
         return _usage_error(error, argv)
     except PyruntimeError as error:
-        return _fail(log, str(error), error.exit_code)
+        return _fail(context, str(error), error.exit_code)
     except OSError as error:
-        return _fail(log, os_error(error), 1)
+        return _fail(context, os_error(error), 1)
     except KeyboardInterrupt:
         return 130
     except (RecursionError, MemoryError) as error:
-        return _fail(log, f"{type(error).__name__}: the input is too large", 1)
+        return _fail(context, f"{type(error).__name__}: the input is too large", 1)
 
 
-def _dispatch(rest: list[str], values: "Values", log: "Log") -> int:
+def _dispatch(rest: list[str], context: Context) -> int:
     name = rest[0]
     module = command(name)
     if module is None:
-        os.write(2, f"No help topic for '{name}'\n".encode())
+        posix.write(2, f"No help topic for '{name}'\n".encode())
         return 3
     # runc takes some of the global flags behind the command too
     late = tuple(flag for flag in GLOBAL_FLAGS if flag.name in ("root", "debug", "systemd-cgroup", "help"))
     own, arguments = parse(rest[1:], (*module.FLAGS, *late))
-    if own["help"] or values["help"]:
+    if own["help"] or context.values["help"]:
         return _help([name])
     for flag in late:
         if own[flag.name] != flag.default:
-            values[flag.name] = own[flag.name]
+            context.values[flag.name] = own[flag.name]
     try:
-        return int(module.run(Context(values, log), own, arguments))
+        return int(module.run(context, own, arguments))
     except UsageError:
         raise
     except PyruntimeError as error:
@@ -156,11 +170,10 @@ def _dispatch(rest: list[str], values: "Values", log: "Log") -> int:
         raise PyruntimeError(f"pyruntime {name} failed: {error}") from None
 
 
-def _fail(log: "Log | None", message: str, status: int) -> int:
-    if log is None:
-        from .log import Log
+def _fail(context: Context | None, message: str, status: int) -> int:
+    from .log import Log
 
-        log = Log("", "text", False)
+    log = context.log() if context is not None else Log("", "text", debug=False)
     log.error(message)
     return status
 
@@ -180,7 +193,7 @@ def _help(words: "Sequence[str]") -> int:
 
     module = command(words[0]) if words else None
     if words and module is None:
-        os.write(2, f"No help topic for '{words[0]}'\n".encode())
+        posix.write(2, f"No help topic for '{words[0]}'\n".encode())
         return 3
     print(usage(words[0], module) if module else overview())
     return 0
@@ -199,11 +212,21 @@ def _version() -> int:
     return 0
 
 
+def _ensure_streams() -> None:
+    """Opens /dev/null for standard streams that are closed: no file of ours may become one by taking its number."""
+    for stream in range(3):
+        try:
+            posix.fstat(stream)
+        except OSError:
+            posix.set_inheritable(posix.open("/dev/null", posix.O_RDWR), True)
+
+
 def entry() -> None:
     """Runs the process's own command line and ends the process, without taking the interpreter apart first."""
+    _ensure_streams()
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         status = 1
-    os._exit(status)
+    posix._exit(status)

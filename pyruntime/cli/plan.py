@@ -50,5 +50,5 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         return 0
     print(text.render(plan), end="")
     for warning in (*bundle.warnings, *plan.warnings):
-        context.log.warning(warning)
+        context.log().warning(warning)
     return 0

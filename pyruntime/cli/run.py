@@ -1,6 +1,6 @@
 """`run`."""
 
-import os
+import posix
 
 from .. import state
 from ..errors import PyruntimeError
@@ -31,7 +31,7 @@ FLAGS = (
 
 def run(context: "Context", values: "Values", rest: list[str]) -> int:
     """Runs a container."""
-    from ..run.launch import sweep_descriptors
+    from ..run.descriptors import sweep_descriptors
 
     inherited = sweep_descriptors()
     arguments("run", rest, 1, 1)
@@ -53,7 +53,7 @@ def _create_and_start(context: "Context", bundle: "Bundle", request: "Request", 
 
     stored, warnings = create(bundle, request, console=console, observer=observer(context))
     for warning in warnings:
-        context.log.warning(warning)
+        context.log().warning(warning)
     container = state.find(request.state_root, request.container_id)
     try:
         container.lock()
@@ -63,7 +63,7 @@ def _create_and_start(context: "Context", bundle: "Bundle", request: "Request", 
             if container.exists():
                 destroy(container, stored)
             if request.pid_file:
-                os.unlink(request.pid_file)
+                posix.unlink(request.pid_file)
             raise
     finally:
         container.close()
@@ -92,7 +92,7 @@ def _foreground(context: "Context", values: "Values", bundle: "Bundle", request:
         container = state.find(request.state_root, request.container_id)
         try:
             for problem in delete(container, force=True):
-                context.log.warning(problem)
+                context.log().warning(problem)
         finally:
             container.close()
     return status

@@ -1,6 +1,6 @@
 """`spec`."""
 
-import os
+import posix
 
 from .. import SPEC_VERSION
 from ..config.dump import pretty
@@ -46,9 +46,9 @@ PLAIN = ("nosuid", "noexec", "nodev")
 def run(context: "Context", values: "Values", rest: list[str]) -> int:
     """Writes a config.json."""
     arguments("spec", rest, 0, 0)
-    path = os.path.join(str(values["bundle"]), "config.json")
+    path = f"{values['bundle'] or '.'}/config.json"
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o666)
     except FileExistsError:
         raise PyruntimeError("File config.json exists. Remove it first") from None
     with open(fd, "w", encoding="utf-8") as file:
@@ -107,8 +107,8 @@ def _make_rootless(config: "dict[str, Any]") -> None:
     """Without privileges there is one id to map, no network to own, and no cgroup to limit."""
     linux = config["linux"]
     linux["namespaces"] = [entry for entry in linux["namespaces"] if entry["type"] != "network"] + [{"type": "user"}]
-    linux["uidMappings"] = [{"containerID": 0, "hostID": os.geteuid(), "size": 1}]
-    linux["gidMappings"] = [{"containerID": 0, "hostID": os.getegid(), "size": 1}]
+    linux["uidMappings"] = [{"containerID": 0, "hostID": posix.geteuid(), "size": 1}]
+    linux["gidMappings"] = [{"containerID": 0, "hostID": posix.getegid(), "size": 1}]
     del linux["resources"]
     for mount in config["mounts"]:
         if mount["destination"] == "/dev/pts":

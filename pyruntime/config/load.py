@@ -7,8 +7,8 @@ document, NUL characters and lone surrogates (neither can be passed to the kerne
 A member whose value is null counts as absent, as it does for Go clients, and is taken out.
 """
 
-import os
-import stat
+import posix
+from _stat import S_ISREG
 
 from ..errors import ConfigError, os_error
 
@@ -113,21 +113,21 @@ def read(path: str, missing: str) -> bytes:
     `missing` is the message when it is not there. Raises ConfigError.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
     except FileNotFoundError:
         raise ConfigError("", missing) from None
     except OSError as error:
         raise ConfigError("", f"open {os_error(error)}") from None
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        status = posix.fstat(fd)
+        if not S_ISREG(status.st_mode):
             raise ConfigError("", f"{path} is not a regular file")
-        data = os.read(fd, MAX_SIZE + 1) if status.st_size <= MAX_SIZE else b""
+        data = posix.read(fd, MAX_SIZE + 1) if status.st_size <= MAX_SIZE else b""
         # a file system may give less than asked for
-        while data and len(data) < status.st_size and (more := os.read(fd, status.st_size - len(data))):
+        while data and len(data) < status.st_size and (more := posix.read(fd, status.st_size - len(data))):
             data += more
     finally:
-        os.close(fd)
+        posix.close(fd)
     if status.st_size > MAX_SIZE or len(data) > MAX_SIZE:
         raise ConfigError("", f"{path} is larger than {MAX_SIZE >> 20} MiB")
     return data

@@ -1,14 +1,31 @@
 """linux.cgroupsPath and linux.resources: where the container's cgroups are, and what is written into them."""
 
+from ..config.names import NAMESPACES
 from ..errors import ConfigError
+from ..paths import clean
 from . import devices
 from .facts import Facts, Hierarchy, Request
-from .ops import SLOT_CGROUP, Plan
-from .resources import Write, version_1, version_2
+from .namespaces import Isolation
+from .ops import BARRIER_CGROUP, SLOT_CGROUP, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
+
+
+class Write:
+    """One value for one file. With several choices the first file that exists is taken."""
+
+    __slots__ = ("choices", "controller", "origin", "required")
+
+    def __init__(
+        self, controller: str, origin: str, choices: tuple[tuple[str, str], ...], *, required: bool = True
+    ) -> None:
+        self.controller = controller
+        self.origin = origin
+        self.choices = choices
+        # when none of the files is there: an error, or nothing
+        self.required = required
 
 
 def place(hierarchy: Hierarchy, wanted: str, container_id: str, unified: bool) -> str:
@@ -17,26 +34,31 @@ def place(hierarchy: Hierarchy, wanted: str, container_id: str, unified: bool) -
     An absolute cgroupsPath is below the hierarchy's root. A relative one, or none, is below the runtime's own cgroup;
     on cgroup v2 beside it, since a cgroup with processes can give no controllers to the cgroups below it.
     """
-    parts: list[str] = []
-    for part in (wanted or container_id).split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    if not parts:
+    name = clean(wanted or container_id)
+    if name == "/":
         raise ConfigError("linux.cgroupsPath", f'"{wanted}" is the root of all cgroups, not one for a container')
     base = "" if wanted[:1] == "/" else hierarchy.own.rstrip("/")
     if base and unified:
         base = base.rpartition("/")[0]
-    return f"{hierarchy.mountpoint}{base}/{'/'.join(parts)}"
+    return f"{hierarchy.mountpoint}{base}{name}"
 
 
 class CgroupPlan:
     """The cgroups of one container."""
 
-    __slots__ = ("_facts", "_resources", "_writes", "clone_into", "directories", "warnings")
+    __slots__ = (
+        "_facts",
+        "_own_view",
+        "_resources",
+        "_writes",
+        "directories",
+        "warnings",
+    )
 
-    def __init__(self, config: "Config", facts: Facts, request: Request, warnings: list[str]) -> None:
+    def __init__(
+        self, config: "Config", facts: Facts, request: Request, isolation: Isolation, warnings: list[str]
+    ) -> None:
+        self._own_view = "cgroup" in isolation.new
         linux = config.get("linux", {})
         wanted = linux.get("cgroupsPath", "")
         self._facts = facts
@@ -46,9 +68,6 @@ class CgroupPlan:
             place(hierarchy, wanted, request.container_id, facts.unified) for hierarchy in facts.cgroups
         ]
         self._writes = self._translate()
-        # a limit of 0 processes lets nobody be born there, but does let one in
-        no_forks = self._resources.get("pids", {}).get("limit") == 0
-        self.clone_into = facts.unified and bool(facts.cgroups) and not no_forks
 
     def _directory(self, controller: str) -> tuple[str, int]:
         """Returns the directory and the version of the hierarchy that a controller is in, or "" and 0."""
@@ -59,7 +78,7 @@ class CgroupPlan:
 
     def _translate(self) -> list[tuple[str, Write]]:
         writes = []
-        for write in version_2(self._resources, self.warnings) if self._facts.unified else self._mixed():
+        for write in self._limits():
             directory, _ = self._directory(write.controller)
             if not directory:
                 raise ConfigError(
@@ -78,8 +97,14 @@ class CgroupPlan:
                 writes.append((directory, Write("devices", origin, ((file, value),))))
         return writes
 
-    def _mixed(self) -> list[Write]:
-        """Version 1, but for controllers that a hybrid host has moved to version 2."""
+    def _limits(self) -> list[Write]:
+        """Returns what the config limits: as version 1 has it, but for controllers that the host has in version 2."""
+        if not self._resources.keys() - {"devices"}:
+            return []
+        from .resources import version_1, version_2
+
+        if self._facts.unified:
+            return version_2(self._resources, self.warnings)
         moved = [
             controller
             for hierarchy in self._facts.cgroups
@@ -97,27 +122,50 @@ class CgroupPlan:
         return bool(self._facts.cgroups) and not self._facts.user_namespace
 
     def create(self, plan: Plan) -> None:
-        """Adds the ops that make the cgroups and write the limits. On v2 before the clone: it is born within them."""
+        """Adds the ops that make the cgroups and write the limits, before there is anybody in them."""
         plan.cgroups = self.directories
         origin = "linux.cgroupsPath"
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
-            needed = sorted({write.controller for place, write in self._writes if place == directory})
+            needed = {write.controller for place, write in self._writes if place == directory}
             if hierarchy.version == 2:
-                needed = [controller for controller in needed if controller != "unified"]
+                needed.discard("unified")
+                plan.clone_into = directory
             kind = "cpuset" if "cpuset" in hierarchy.controllers else ""
-            plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, needed)
+            plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, sorted(needed))
         for directory, write in self._writes:
-            flat = [text for pair in write.choices for text in pair]
-            plan.host("write-cgroup", write.origin, directory, flat, int(write.required))
+            if not _forbids_birth(write):
+                self._write(plan, directory, write)
 
     def enter(self, plan: Plan) -> None:
-        """Adds the ops that move the container's first process into its cgroups."""
-        if not self.clone_into:
-            for directory in self.directories:
-                plan.host("enter-cgroup", "linux.cgroupsPath", directory)
+        """Adds the ops that move init into its cgroups of v1 before the clone; the clone does it for v2.
 
-    def attach_devices(self, plan: Plan) -> None:
-        """On v2 devices are controlled by a program on the cgroup, which init loads before the clone."""
-        if self._facts.unified and self._controls_devices():
+        It moves itself, and only itself: a single thread that moves itself needs no lock, where moving
+        another process makes the kernel wait for an RCU grace period, some 10 ms.
+        """
+        for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
+            if hierarchy.version == 1:
+                plan.init("enter-cgroup", "linux.cgroupsPath", directory)
+        if plan.clone_into and self._controls_devices() and self._facts.unified:
+            # on v2 devices are controlled by a program on the cgroup
             rules = devices.rules(self._resources.get("devices", []))
             plan.init("attach-devices", "linux.resources.devices", SLOT_CGROUP, devices.program(rules))
+
+    def settle(self, plan: Plan) -> None:
+        """Adds what can only be done after the clone: a limit of no processes, and the view of the own cgroup as the
+        root of all. The root of a cgroup namespace is where the process is when it is made, so not with the clone."""
+        late = [(directory, write) for directory, write in self._writes if _forbids_birth(write)]
+        if late:
+            plan.init("barrier", late[0][1].origin, BARRIER_CGROUP)
+            for directory, write in late:
+                self._write(plan, directory, write)
+            plan.host("pass-barrier", late[0][1].origin, BARRIER_CGROUP)
+        if self._own_view:
+            plan.init("unshare", "linux.namespaces", NAMESPACES["cgroup"])
+
+    def _write(self, plan: Plan, directory: str, write: Write) -> None:
+        flat = [text for pair in write.choices for text in pair]
+        plan.host("write-cgroup", write.origin, directory, flat, int(write.required))
+
+
+def _forbids_birth(write: Write) -> bool:
+    return write.choices == (("pids.max", "0"),)

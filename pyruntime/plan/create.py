@@ -10,12 +10,10 @@ Every part of the config becomes ops in one place, called from here:
     hooks                                         plan/hooks.py
 """
 
-from . import filesystem, hooks, mounts, namespaces, process
+from . import filesystem, mounts, namespaces, process
 from .cgroup import CgroupPlan
 from .facts import Facts, Request
 from .ops import (
-    BARRIER_CLONED,
-    BARRIER_HOOKS,
     BARRIER_READY,
     SLOT_START,
     SLOT_STARTED,
@@ -31,21 +29,20 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
     """Returns the plan of `create` for a checked config. Raises ConfigError for what only shows in context."""
     plan = Plan()
     isolation = namespaces.Isolation(config, facts)
-    cgroup = CgroupPlan(config, facts, request, plan.warnings)
+    cgroup = CgroupPlan(config, facts, request, isolation, plan.warnings)
     tree = mounts.Mounts(config, facts, request, isolation, cgroup)
 
     plan.host("write-state", "", "creating")
-    if cgroup.clone_into:
-        cgroup.create(plan)
+    cgroup.create(plan)
     plan.host("spawn", "")
     _on_the_host(plan, config, facts, request, isolation, cgroup, tree)
-    if not cgroup.clone_into:
-        cgroup.create(plan)
-    _cloned(plan, isolation, cgroup)
-    _in_the_container(plan, config, facts, request, isolation, tree)
+    _in_the_container(plan, config, facts, request, isolation, cgroup, tree)
     _ready(plan, request)
     if "process" in config:
-        hooks.start_container(plan, config, request)
+        if "hooks" in config:
+            from .hooks import start_container
+
+            start_container(plan, config, request)
         process.execute(plan, config["process"], request)
     return plan
 
@@ -60,7 +57,8 @@ def _on_the_host(
     tree: mounts.Mounts,
 ) -> None:
     """What init does before the clone, with the host's rights and the host's view."""
-    process.inherited(plan, config, facts)
+    process.inherited(plan, config)
+    cgroup.enter(plan)
     namespaces.open_paths(plan, isolation)
     if facts.privileged:
         tree.open_sources(plan)
@@ -71,21 +69,7 @@ def _on_the_host(
         namespaces.join(plan, isolation, user=True)
         namespaces.join(plan, isolation, user=False)
         filesystem.open_root(plan, config, request, isolation)
-    cgroup.attach_devices(plan)
-    namespaces.clone(plan, isolation, cgroup.clone_into)
-
-
-def _cloned(plan: Plan, isolation: namespaces.Isolation, cgroup: CgroupPlan) -> None:
-    """The two lanes meet for the first time: the child exists, and Python gives it its cgroup and its ids."""
-    plan.init("session", "")
-    if isolation.maps_ids:
-        plan.init("dumpable", "linux.namespaces", 1)
-    plan.init("barrier", "", BARRIER_CLONED)
-    cgroup.enter(plan)
-    namespaces.map_ids(plan, isolation)
-    plan.host("write-state", "", "creating")
-    plan.host("pass-barrier", "", BARRIER_CLONED)
-    namespaces.settle(plan, isolation)
+    namespaces.clone(plan, isolation)
 
 
 def _in_the_container(
@@ -94,8 +78,13 @@ def _in_the_container(
     facts: Facts,
     request: Request,
     isolation: namespaces.Isolation,
+    cgroup: CgroupPlan,
     tree: mounts.Mounts,
 ) -> None:
+    """What init does after the clone: as the container, with the host's files still in view until the root changes."""
+    plan.init("session", "")
+    namespaces.settle(plan, isolation)
+    cgroup.settle(plan)
     process.keyring(plan, request)
     filesystem.attach_root(plan, config, isolation)
     if not facts.privileged:
@@ -103,11 +92,10 @@ def _in_the_container(
     tree.mount(plan)
     filesystem.devices(plan, config, isolation, tree)
     process.console(plan, config)
-    if hooks.before_pivot(config):
-        plan.init("barrier", "hooks", BARRIER_HOOKS)
-        hooks.create_runtime(plan, config)
-        plan.host("pass-barrier", "hooks", BARRIER_HOOKS)
-        hooks.create_container(plan, config, request)
+    if "hooks" in config:
+        from .hooks import before_pivot
+
+        before_pivot(plan, config, request)
     filesystem.change_root(plan, facts, request, isolation)
     filesystem.close_off(plan, config, request, isolation, tree)
     process.names(plan, config)

@@ -1,9 +1,5 @@
 """What the compiler is told about the host. Values only: run/probe.py finds them out, tests make them up."""
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Hierarchy:
     """One mounted cgroup hierarchy."""
@@ -28,7 +24,6 @@ class Facts:
         "own_namespaces",
         "privileged",
         "proc_mounts",
-        "rlimits",
         "unified",
         "user_namespace",
     )
@@ -42,7 +37,6 @@ class Facts:
         cgroups: "tuple[Hierarchy, ...]" = (),
         unified: bool = True,
         own_namespaces: "frozenset[str]" = frozenset(),
-        rlimits: "Mapping[int, tuple[int, int]]" = {},  # noqa: B006 (never changed)
         proc_mounts: tuple[str, ...] = (),
     ) -> None:
         # may mount and join namespaces where it is: root, or root in a user namespace that owns its mount namespace
@@ -56,8 +50,6 @@ class Facts:
         self.unified = unified
         # types of those namespaces given by path that are the runtime's own
         self.own_namespaces = own_namespaces
-        # of the runtime: resource -> soft, hard
-        self.rlimits = rlimits
         # mount points of proc and sysfs on the host; only known when --no-pivot needs them
         self.proc_mounts = proc_mounts
 

@@ -12,8 +12,9 @@ from ..config.names import (
     S_IFCHR,
 )
 from ..errors import ConfigError
+from ..paths import clean
 from .facts import Facts, Request
-from .mounts import Mounts, clean
+from .mounts import Mounts
 from .namespaces import Isolation
 from .ops import (
     NO_ATTRIBUTES,

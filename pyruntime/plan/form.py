@@ -68,7 +68,5 @@ def encode(plan: Plan, table_hash: int, socket: int, descriptors: "Mapping[int, 
     table = b"".join([pack("<Ii", slot, fd) for slot, fd in descriptors.items()])
     strings = b"".join(data.parts)
     size = HEADER_SIZE + len(table) + len(body) + len(strings)
-    header = pack(
-        HEADER, MAGIC, table_hash, size, STEP if step else 0, len(descriptors), count, len(body), socket
-    )
+    header = pack(HEADER, MAGIC, table_hash, size, STEP if step else 0, len(descriptors), count, len(body), socket)
     return header + table + body + strings

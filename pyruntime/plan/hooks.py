@@ -2,7 +2,7 @@
 
 from ..config.dump import hook_state
 from .facts import Request
-from .ops import Plan
+from .ops import BARRIER_HOOKS, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,21 +11,19 @@ if TYPE_CHECKING:
 PID_MARK = '"pid":'
 
 
-def before_pivot(config: "Config") -> bool:
-    """Whether the two lanes have to meet before the root is changed."""
-    hooks = config.get("hooks", {})
-    return bool(hooks.get("prestart") or hooks.get("createRuntime") or hooks.get("createContainer"))
-
-
-def create_runtime(plan: Plan, config: "Config") -> None:
-    """prestart, then createRuntime: in the runtime's namespaces."""
-    for kind in ("prestart", "createRuntime"):
-        for index in range(len(config.get("hooks", {}).get(kind, ()))):  # type: ignore[arg-type]
+def before_pivot(plan: Plan, config: "Config", request: Request) -> None:
+    """Adds prestart and createRuntime, which run on the host, and createContainer, which runs in the container's
+    namespaces; both before the root is changed, and so both with programs of the host."""
+    hooks = config["hooks"]
+    on_host = [(kind, len(hooks.get(kind, ()))) for kind in ("prestart", "createRuntime")]  # type: ignore[arg-type]
+    if not any(count for _, count in on_host) and not hooks.get("createContainer"):
+        return
+    plan.host("write-state", "hooks", "creating")
+    plan.init("barrier", "hooks", BARRIER_HOOKS)
+    for kind, count in on_host:
+        for index in range(count):
             plan.host("run-hook", f"hooks.{kind}[{index}]", kind, index)
-
-
-def create_container(plan: Plan, config: "Config", request: Request) -> None:
-    """createContainer: in the container's namespaces, with programs of the host."""
+    plan.host("pass-barrier", "hooks", BARRIER_HOOKS)
     _in_init(plan, "createContainer", config, request, "creating")
 
 

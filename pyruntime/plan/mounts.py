@@ -12,6 +12,7 @@ from ..config.names import (
     SUPERBLOCK_OPTIONS,
 )
 from ..errors import ConfigError
+from ..paths import clean
 from .cgroup import CgroupPlan
 from .facts import Facts, Request
 from .namespaces import Isolation
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
 
 # file systems without a disk: "ro" is a matter of the mount alone
 VIRTUAL = ("tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "ramfs", "securityfs", "bpf")
-
-
-def clean(path: str) -> str:
-    """Returns an absolute path without ".", ".." and empty parts; ".." stops at the root."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 class Options:
@@ -227,9 +217,7 @@ class Mounts:
         if entry.kind == "ext4" and "iversion" in entry.mount.get("options", ()):
             parameters.append("i_version")
         source = entry.source or entry.kind
-        plan.init(
-            "mount", entry.origin, slot, entry.kind, source, parameters, entry.destination, entry.flags(), bits
-        )
+        plan.init("mount", entry.origin, slot, entry.kind, source, parameters, entry.destination, entry.flags(), bits)
 
     def _remount(self, plan: Plan, entry: Entry) -> None:
         bits = entry.options.bits(0)
@@ -264,9 +252,7 @@ class Mounts:
             name = hierarchy.mountpoint.rpartition("/")[2]
             target = f"{entry.destination}/{name}"
             if own_view:
-                plan.init(
-                    "mount", entry.origin, 0, "cgroup", "cgroup", [*hierarchy.controllers], target, 0, bits
-                )
+                plan.init("mount", entry.origin, 0, "cgroup", "cgroup", [*hierarchy.controllers], target, 0, bits)
             else:
                 self._bind_cgroup(plan, entry, directory, target, bits)
             for controller in hierarchy.controllers:

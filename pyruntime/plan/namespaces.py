@@ -3,13 +3,13 @@
 from ..config.names import NAMESPACES
 from ..errors import ConfigError
 from .facts import Facts
-from .ops import SLOT_CGROUP, Plan
+from .ops import BARRIER_CLONED, SLOT_CGROUP, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
 
-CGROUP, TIME, USER, MOUNT = NAMESPACES["cgroup"], NAMESPACES["time"], NAMESPACES["user"], NAMESPACES["mount"]
+CGROUP, TIME = NAMESPACES["cgroup"], NAMESPACES["time"]
 
 
 class Isolation:
@@ -53,7 +53,7 @@ def join(plan: Plan, isolation: Isolation, *, user: bool) -> None:
             plan.init("join-namespace", isolation.origins[kind], isolation.slots[kind], NAMESPACES[kind])
 
 
-def clone(plan: Plan, isolation: Isolation, into_cgroup: bool) -> None:
+def clone(plan: Plan, isolation: Isolation) -> None:
     """Makes the container's first process, in all new namespaces at once; the user namespace then owns the others."""
     if "time" in isolation.new:
         # only children get it, and only while nobody is in it can its clocks be set (time_namespaces(7))
@@ -62,18 +62,16 @@ def clone(plan: Plan, isolation: Isolation, into_cgroup: bool) -> None:
     for kind in isolation.new:
         flags |= NAMESPACES[kind]
     flags &= ~(TIME | CGROUP)
-    plan.init("clone", "linux.namespaces", flags, SLOT_CGROUP if into_cgroup else 0)
-
-
-def map_ids(plan: Plan, isolation: Isolation) -> None:
-    if isolation.maps_ids:
-        plan.host("map-ids", "linux.uidMappings")
+    plan.init("clone", "linux.namespaces", flags, SLOT_CGROUP if plan.clone_into else 0)
 
 
 def settle(plan: Plan, isolation: Isolation) -> None:
-    """After the maps are written: be root inside, and see the own cgroup as the root of all."""
+    """Maps the ids of a new user namespace, and becomes root in it or in the one joined."""
+    if isolation.maps_ids:
+        # the files for the maps belong to whoever may look into the process
+        plan.init("dumpable", "linux.namespaces", 1)
+        plan.init("barrier", "linux.namespaces", BARRIER_CLONED)
+        plan.host("map-ids", "linux.uidMappings")
+        plan.host("pass-barrier", "linux.namespaces", BARRIER_CLONED)
     if isolation.user:
         plan.init("become", "linux.namespaces", 0, 0)
-    if "cgroup" in isolation.new:
-        # not with the clone: the namespace's root is the cgroup that the process is in when it is made
-        plan.init("unshare", isolation.origins["cgroup"], CGROUP)

@@ -26,6 +26,7 @@ INIT_OPS = (
     ("raise-limit", "uu"),
     ("open-tree", "usua"),
     ("enter-root", "s"),
+    ("enter-cgroup", "s"),
     ("attach-devices", "ub"),
     ("clone", "uu"),
     ("session", ""),
@@ -78,7 +79,6 @@ HOST_OPS = (
     "write-state",
     "create-cgroup",
     "write-cgroup",
-    "enter-cgroup",
     "spawn",
     "map-ids",
     "run-hook",
@@ -120,7 +120,13 @@ REMOUNT_FILESYSTEM = 1
 BARRIER_CLONED = 1
 BARRIER_HOOKS = 2
 BARRIER_READY = 3
-BARRIER_NAMES = {BARRIER_CLONED: "cloned", BARRIER_HOOKS: "hooks", BARRIER_READY: "ready"}
+BARRIER_CGROUP = 4
+BARRIER_NAMES = {
+    BARRIER_CLONED: "ids mapped",
+    BARRIER_CGROUP: "in the cgroup",
+    BARRIER_HOOKS: "hooks run",
+    BARRIER_READY: "ready",
+}
 
 NO_ATTRIBUTES = (0, 0, 0, 0, 0, 0)
 
@@ -140,13 +146,15 @@ class Op:
 class Plan:
     """All ops of both lanes, in order, and what was worth a warning while they were made."""
 
-    __slots__ = ("cgroups", "free_slot", "ops", "warnings")
+    __slots__ = ("cgroups", "clone_into", "free_slot", "ops", "warnings")
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.warnings: list[str] = []
         # the directories of the container's cgroups, which `delete` will remove
         self.cgroups: list[str] = []
+        # the one of cgroup v2, in which the container is born; "" if there is none
+        self.clone_into = ""
         self.free_slot = FIRST_FREE_SLOT
 
     def host(self, name: str, origin: str, *args: "Argument") -> None:

@@ -8,8 +8,8 @@ from struct import pack
 
 from ..config.names import CAPABILITIES, RLIMITS
 from ..errors import ConfigError
+from ..paths import clean
 from .facts import Facts, Request
-from .mounts import clean
 from .namespaces import Isolation
 from .ops import CONSOLE_BIND, DIRECTORY_TRY, PROGRAM_SEARCH, SLOT_CONSOLE, SLOT_PROCFS, Plan
 
@@ -21,7 +21,7 @@ DEFAULT_UMASK = 0o022
 SETS = ("bounding", "permitted", "effective", "inheritable", "ambient")
 
 
-def inherited(plan: Plan, config: "Config", facts: Facts) -> None:
+def inherited(plan: Plan, config: "Config") -> None:
     """What only the host's rights can do, and a clone passes on."""
     process = config.get("process")
     sysctl = config.get("linux", {}).get("sysctl")
@@ -31,9 +31,8 @@ def inherited(plan: Plan, config: "Config", facts: Facts) -> None:
     if process is None:
         return
     for index, limit in enumerate(process.get("rlimits", ())):
-        number = RLIMITS[limit["type"]]
-        if limit["hard"] > facts.rlimits.get(number, (0, 0))[1]:
-            plan.init("raise-limit", f"process.rlimits[{index}] ({limit['type']})", number, limit["hard"])
+        origin = f"process.rlimits[{index}] ({limit['type']})"
+        plan.init("raise-limit", origin, RLIMITS[limit["type"]], limit["hard"])
     if adjust:
         score = str(process["oomScoreAdj"])
         plan.init("write-self", "process.oomScoreAdj", SLOT_PROCFS, "oom_score_adj", score)

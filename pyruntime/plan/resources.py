@@ -5,6 +5,7 @@ container gets the same share under either.
 """
 
 from ..errors import ConfigError
+from .cgroup import Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,21 +13,6 @@ if TYPE_CHECKING:
 
 UNLIMITED = -1
 RESOURCES = "linux.resources"
-
-
-class Write:
-    """One value for one file. With several choices the first file that exists is taken."""
-
-    __slots__ = ("choices", "controller", "origin", "required")
-
-    def __init__(
-        self, controller: str, origin: str, choices: tuple[tuple[str, str], ...], *, required: bool = True
-    ) -> None:
-        self.controller = controller
-        self.origin = origin
-        self.choices = choices
-        # when none of the files is there: an error, or nothing
-        self.required = required
 
 
 def _one(controller: str, origin: str, file: str, value: int | str) -> Write:
@@ -79,10 +65,11 @@ def _memory_1(memory: "Memory", warnings: list[str]) -> list[Write]:
 
 
 def _obsolete_memory(memory: "Memory", warnings: list[str]) -> None:
-    """The kernel has withdrawn these (cgroup-v1/memory), and runc applies them no more; its users count on that."""
+    """The kernel has withdrawn these (cgroup-v1/memory), and runc applies them no more."""
     for name in ("kernel", "kernelTCP"):
         if memory.get(name, 0) > 0:  # type: ignore[operator]
-            warnings.append(f"{RESOURCES}.memory.{name} is not applied: the kernel has withdrawn limits on kernel memory")
+            problem = "is not applied: the kernel has withdrawn limits on kernel memory"
+            warnings.append(f"{RESOURCES}.memory.{name} {problem}")
 
 
 def _cpu_1(cpu: "Cpu") -> list[Write]:
@@ -203,9 +190,7 @@ def _memory_2(memory: "Memory", warnings: list[str]) -> list[Write]:
         # a kernel without swap has no such file; then there is no swap to forbid or to allow without limit
         value = _maximum(alone)
         required = value not in ("0", "max")
-        writes.append(
-            Write("memory", f"{RESOURCES}.memory.swap", (("memory.swap.max", value),), required=required)
-        )
+        writes.append(Write("memory", f"{RESOURCES}.memory.swap", (("memory.swap.max", value),), required=required))
     if limit:
         writes.append(_one("memory", "memory.limit", "memory.max", _maximum(limit)))
     if memory.get("reservation"):

@@ -117,7 +117,6 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "write-state": lambda status: status,
     "create-cgroup": _create,
     "write-cgroup": _write,
-    "enter-cgroup": lambda directory: directory,
     "run-hook": lambda kind, index: f"{kind}[{index}]",
     "pass-barrier": lambda number: BARRIER_NAMES[number],
     "write-pid-file": lambda path: path,
@@ -132,6 +131,7 @@ DETAILS: "dict[str, Callable[..., str]]" = {
         f"{path}{' and all below' if flags & AT_RECURSIVE else ''} {attributes(bits)} -> {slot(number)}"
     ),
     "enter-root": lambda path: path,
+    "enter-cgroup": lambda directory: directory,
     "attach-devices": lambda cgroup, program: f"{len(program) // 8} instructions on {slot(cgroup)}",
     "clone": lambda flags, cgroup: namespaces(flags) + (f" into {slot(cgroup)}" if cgroup else ""),
     "dumpable": lambda value: "yes" if value else "no",

@@ -1,13 +1,12 @@
 """`create`, from a bundle to a container that waits for its start; and back to nothing when something fails."""
 
-import os
+import posix
 
 from ..config.check import check
 from ..config.load import parse_config, read
 from ..errors import ConfigError, OperationError, PyruntimeError, error_text
 from ..plan.create import compile_create
 from ..state import create as take_id
-from .destroy import destroy_remains
 from .host import Executor
 from .probe import check_kernel, gather
 
@@ -47,10 +46,10 @@ class Bundle:
 def enter_bundle(path: str) -> str:
     """Makes a bundle the working directory, where hooks expect to be; returns its absolute path."""
     try:
-        os.chdir(path or ".")
+        posix.chdir(path or ".")
     except OSError as error:
         raise PyruntimeError(f"chdir {path}: {error_text(error.errno or 0)}") from None
-    return os.getcwd()
+    return posix.getcwd()
 
 
 def create(
@@ -58,8 +57,8 @@ def create(
 ) -> "tuple[State, list[str]]":
     """Creates a container; returns its state, and warnings.
 
-    `console` is a connected socket that gets the terminal. `observer` is called for each op before it runs. When
-    anything fails nothing stays behind. Raises PyruntimeError.
+    `console` is a connected socket that gets the terminal. `observer` is called for
+    each op before it runs. When anything fails nothing stays behind. Raises PyruntimeError.
     """
     check_kernel()
     try:
@@ -75,7 +74,9 @@ def create(
         if executor is not None:
             executor.abandon()
         if request.pid_file and executor is not None and executor.wrote_pid_file:
-            os.unlink(request.pid_file)
+            posix.unlink(request.pid_file)
+        from .destroy import destroy_remains
+
         destroy_remains(container)
         if isinstance(error, OperationError):
             raise bundle.point_out(error) from None

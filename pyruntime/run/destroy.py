@@ -1,12 +1,12 @@
 """Undoes a create: for `delete`, and for a create that failed. All it needs to know is in the state."""
 
-import os
+import posix
 import select
-from _signal import pidfd_send_signal
 
 from ..errors import NoSuchContainer, PyruntimeError
-from ..state import is_alive, is_frozen
-from . import cgroup
+from ..state import is_frozen
+from .kill import kill_all, remove
+from .signal import pin, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,50 +17,14 @@ SIGKILL = 9
 KILL_MILLISECONDS = 10_000
 
 
-def send_signal(state: "State", signal: int) -> bool:
-    """Sends a signal to the container's first process; False when it is gone.
-
-    A pid names whoever has it now, so it is pinned first and compared after that. Raises OSError.
-    """
-    pidfd = pin(state)
-    if pidfd < 0:
-        return False
-    try:
-        return _signal(pidfd, signal)
-    finally:
-        os.close(pidfd)
-
-
-def _signal(pidfd: int, signal: int) -> bool:
-    try:
-        pidfd_send_signal(pidfd, signal)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def pin(state: "State") -> int:
-    """Returns a pidfd of the container's first process, or -1 when it is gone."""
-    if not state["pid"]:
-        return -1
-    try:
-        pidfd = os.pidfd_open(state["pid"])
-    except ProcessLookupError:
-        return -1
-    if is_alive(state):
-        return pidfd
-    os.close(pidfd)
-    return -1
-
-
 def kill(state: "State") -> None:
     """Ends the container's processes and waits until its first is gone. Raises PyruntimeError after ten seconds."""
     pidfd = pin(state)
     if pidfd >= 0:
-        _signal(pidfd, SIGKILL)
+        send(pidfd, SIGKILL)
     # a pid namespace dies with its first process, unless that is frozen; otherwise the cgroup says who is left
     if not state["ownPidNamespace"] or not state["pid"] or (pidfd >= 0 and is_frozen(state["freezer"])):
-        cgroup.kill_all(state["cgroups"])
+        kill_all(state["cgroups"])
     if pidfd >= 0:
         _wait(pidfd)
 
@@ -72,13 +36,13 @@ def _wait(pidfd: int) -> None:
         if not poll.poll(KILL_MILLISECONDS):
             raise PyruntimeError("container init still running")
     finally:
-        os.close(pidfd)
+        posix.close(pidfd)
 
 
 def destroy(container: "Container", state: "State") -> None:
     """Ends what still runs, and removes cgroups and state. The container must be locked. Raises PyruntimeError."""
     kill(state)
-    cgroup.remove(state["cgroupsMade"], state["cgroups"])
+    remove(state["cgroupsMade"], state["cgroups"])
     container.remove()
 
 

@@ -5,7 +5,7 @@ signals and to wait.
 """
 
 import _signal as signals
-import os
+import posix
 import select
 import sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET, socket, socketpair
@@ -41,7 +41,7 @@ class Foreground:
         self._pending = b""
         if subreaper:
             become_subreaper()
-        self._wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read, wake_write = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         self._catch_signals(wake_write)
         if terminal:
             self._host_terminal = find_terminal()
@@ -62,7 +62,7 @@ class Foreground:
         """Receives the container's terminal, and hands our own over to it, in raw mode."""
         if self._receiver is None:
             return
-        os.close(self.console_end)
+        posix.close(self.console_end)
         self.console_end = -1
         _, ancillary, _, _ = self._receiver.recvmsg(64, 64)
         for level, kind, data in ancillary:
@@ -70,7 +70,7 @@ class Foreground:
                 self._master = int.from_bytes(data[:4], sys.byteorder)
         if self._master < 0:
             raise PyruntimeError("the container's init sent no terminal")
-        os.set_inheritable(self._master, False)
+        posix.set_inheritable(self._master, False)
         self._resize()
         self._make_raw()
 
@@ -97,7 +97,7 @@ class Foreground:
 
     def wait(self, pid: int) -> int:
         """Passes on input, output and signals until the container's first process has ended; returns its status."""
-        pidfd = os.pidfd_open(pid)
+        pidfd = posix.pidfd_open(pid)
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.register(pidfd, select.POLLIN)
@@ -116,12 +116,12 @@ class Foreground:
                 if pidfd in ready:
                     break
         finally:
-            os.close(pidfd)
+            posix.close(pidfd)
         self._drain_output()
         return exit_status(pid)
 
     def _forward_signals(self, pidfd: int) -> None:
-        for number in os.read(self._wake_read, 4096):
+        for number in posix.read(self._wake_read, 4096):
             if number == SIGCHLD:
                 continue
             if number == SIGWINCH and self._master >= 0:
@@ -142,18 +142,18 @@ class Foreground:
 
     def _read_master(self) -> bytes:
         try:
-            return os.read(self._master, CHUNK)
+            return posix.read(self._master, CHUNK)
         except OSError:
             return b""  # EIO: the other side is closed
 
     def _copy_input(self, poll: "select.poll") -> None:
         try:
-            data = os.read(0, CHUNK)
+            data = posix.read(0, CHUNK)
         except OSError:
             data = b""
         if not data:
             poll.unregister(0)
-            if not os.isatty(0):
+            if not posix.isatty(0):
                 data = b"\x04"  # the end of a file is a key on a terminal
         if data:
             write_all(self._master, data)
@@ -162,7 +162,7 @@ class Foreground:
         """Reads what the container has written before it ended, and does not wait for more."""
         if self._master < 0:
             return
-        os.set_blocking(self._master, False)
+        posix.set_blocking(self._master, False)
         while data := self._read_master():
             write_all(1, data)
 
@@ -175,7 +175,7 @@ class Foreground:
             self._saved = None
         for fd in (self._master, self.console_end):
             if fd >= 0:
-                os.close(fd)
+                posix.close(fd)
         self._master = self.console_end = -1
 
 
@@ -186,10 +186,10 @@ def _ignore(_number: int, _frame: object) -> None:
 def find_terminal() -> int:
     """Returns a descriptor of the caller's terminal: the first standard stream that is one, else /dev/tty."""
     for fd in (2, 1, 0):
-        if os.isatty(fd):
+        if posix.isatty(fd):
             return fd
     try:
-        return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+        return posix.open("/dev/tty", posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOCTTY)
     except OSError as error:
         from ..errors import os_error
 
@@ -198,15 +198,15 @@ def find_terminal() -> int:
 
 def write_all(fd: int, data: bytes) -> None:
     while data:
-        data = data[os.write(fd, data) :]
+        data = data[posix.write(fd, data) :]
 
 
 def exit_status(pid: int) -> int:
     """Reaps our child `pid` and returns its exit status, 128 and the signal if one ended it."""
     while True:
-        ended, status = os.waitpid(-1, 0)
+        ended, status = posix.waitpid(-1, 0)
         if ended == pid:
-            code = os.waitstatus_to_exitcode(status)
+            code = posix.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
 
 

@@ -1,12 +1,11 @@
 """The conversation with init: it says where it is, we say go on. init/message.c is the other end."""
 
-import os
+import posix
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
-from _struct import unpack_from
 
-from ..errors import PyruntimeError
+from ..errors import OperationError, PyruntimeError
 from ..plan.ops import INIT, Op, Plan
-from .report import init_failed, init_gone
+from .message import BARRIER, CLONED, MESSAGE_MAX, STEP, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,21 +13,7 @@ if TYPE_CHECKING:
 
     Observer = Callable[[Op], None]
 
-CLONED, BARRIER, ERROR, STEP, STARTED = 1, 2, 3, 4, 5
-HEADER = "<IIiI"
-HEADER_SIZE = 16
-MESSAGE_MAX = 4096
 SIGKILL = 9
-
-
-class Message:
-    """One message of init."""
-
-    __slots__ = ("kind", "op", "text", "value")
-
-    def __init__(self, data: bytes) -> None:
-        self.kind, self.op, self.value, size = unpack_from(HEADER, data)
-        self.text = data[HEADER_SIZE : HEADER_SIZE + size].decode("utf-8", "backslashreplace")
 
 
 def pair() -> tuple[int, int]:
@@ -56,7 +41,7 @@ class Handshake:
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            posix.close(self._fd)
             self._fd = -1
 
     def wait_pid(self) -> int:
@@ -77,13 +62,13 @@ class Handshake:
 
     def _go(self) -> None:
         try:
-            os.write(self._fd, b"\1")
+            posix.write(self._fd, b"\1")
         except BrokenPipeError:
-            raise init_gone(self._wait_status()) from None
+            raise self._gone() from None
 
     def _read(self) -> Message | None:
         try:
-            data = os.read(self._fd, MESSAGE_MAX)
+            data = posix.read(self._fd, MESSAGE_MAX)
         except ConnectionResetError:
             return None
         return Message(data) if data else None
@@ -92,7 +77,7 @@ class Handshake:
         """Takes one message."""
         message = self._read()
         if message is None:
-            raise init_gone(self._wait_status())
+            raise self._gone()
         if message.kind == CLONED:
             self._cloned(message)
         elif message.kind == BARRIER:
@@ -103,11 +88,13 @@ class Handshake:
             self._go()
         else:
             self._drain()
+            from .report import init_failed
+
             raise init_failed(self._ops[message.op], message.value, message.text)
 
     def _cloned(self, message: Message) -> None:
         self.pid = message.value
-        os.waitpid(self._helper, 0)
+        posix.waitpid(self._helper, 0)
         self._helper = 0
 
     def _drain(self) -> None:
@@ -116,10 +103,12 @@ class Handshake:
             if message.kind == CLONED:
                 self._cloned(message)
 
-    def _wait_status(self) -> int:
-        """Returns the wait status of init, which is gone."""
+    def _gone(self) -> OperationError:
+        """Reaps init, which has ended without a message, and returns the error that says so."""
+        from .report import init_gone
+
         pid, self._helper, self.pid = self.pid or self._helper, 0, 0
-        return os.waitpid(pid, 0)[1] if pid else 0
+        return init_gone(posix.waitpid(pid, 0)[1] if pid else 0)
 
     def abandon(self) -> None:
         """Ends init, wherever it is, and waits for it."""
@@ -127,7 +116,7 @@ class Handshake:
             _end(self._helper)
             self._helper = 0
             if not self.pid and self._fd >= 0:
-                os.set_blocking(self._fd, False)
+                posix.set_blocking(self._fd, False)
                 self._learn_pid()
         self.close()
         if self.pid:
@@ -145,13 +134,7 @@ class Handshake:
 
 def _end(pid: int) -> None:
     try:
-        os.kill(pid, SIGKILL)
+        posix.kill(pid, SIGKILL)
     except ProcessLookupError:
         return
-    os.waitpid(pid, 0)
-
-
-def receive_started(fd: int) -> Message | None:
-    """Reads what init says on the fifo when it was started; None when it ended without a word."""
-    data = os.read(fd, MESSAGE_MAX)
-    return Message(data) if len(data) >= HEADER_SIZE else None
+    posix.waitpid(pid, 0)

@@ -4,7 +4,7 @@ A hook gets the state on its standard input, the environment that its entry give
 descriptors. Its deadline holds whatever it does with its pipes; what it prints is kept, up to a point, for the message.
 """
 
-import os
+import posix
 import select
 import time
 
@@ -35,52 +35,52 @@ class _Child:
 
     def run(self, state: str) -> str:
         """Returns what went wrong, "" for nothing."""
-        read_end, self.input_fd = os.pipe()
-        self.output_fd, write_end = os.pipe()
+        read_end, self.input_fd = posix.pipe()
+        self.output_fd, write_end = posix.pipe()
         try:
             pid = self._spawn(read_end, write_end)
         except OSError as error:
-            os.close(read_end)
-            os.close(write_end)
+            posix.close(read_end)
+            posix.close(write_end)
             self._close()
             return f"exec {self.hook['path']}: {error_text(error.errno or 0)}"
-        os.close(read_end)
-        os.close(write_end)
+        posix.close(read_end)
+        posix.close(write_end)
         try:
             ended = self._talk(pid, state.encode())
         finally:
             self._close()
         if not ended:
-            os.killpg(pid, SIGKILL)  # a session of its own, so a group of its own
-        _, status = os.waitpid(pid, 0)
+            posix.killpg(pid, SIGKILL)  # a session of its own, so a group of its own
+        _, status = posix.waitpid(pid, 0)
         return self._judge(ended, status)
 
     def _spawn(self, read_end: int, write_end: int) -> int:
         actions = [
-            (os.POSIX_SPAWN_DUP2, read_end, 0),
-            (os.POSIX_SPAWN_DUP2, write_end, 1),
-            (os.POSIX_SPAWN_DUP2, write_end, 2),
+            (posix.POSIX_SPAWN_DUP2, read_end, 0),
+            (posix.POSIX_SPAWN_DUP2, write_end, 1),
+            (posix.POSIX_SPAWN_DUP2, write_end, 2),
         ]
         args = self.hook.get("args") or [self.hook["path"]]
         environment = dict(entry.split("=", 1) for entry in self.hook.get("env", ()))
         # Python ignores these two, and what is ignored stays so across exec
-        return os.posix_spawn(
+        return posix.posix_spawn(
             self.hook["path"], args, environment, file_actions=actions, setsid=True, setsigdef=(13, 25), setsigmask=()
         )
 
     def _close(self) -> None:
         for fd in (self.input_fd, self.output_fd):
             if fd >= 0:
-                os.close(fd)
+                posix.close(fd)
         self.input_fd = self.output_fd = -1
 
     def _talk(self, pid: int, data: bytes) -> bool:
         """Feeds the hook and reads what it prints until it ends; False when its time is over first."""
         timeout = self.hook.get("timeout")
         deadline = time.monotonic() + timeout if timeout else None
-        os.set_blocking(self.input_fd, False)
-        os.set_blocking(self.output_fd, False)
-        pidfd = os.pidfd_open(pid)
+        posix.set_blocking(self.input_fd, False)
+        posix.set_blocking(self.output_fd, False)
+        pidfd = posix.pidfd_open(pid)
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.register(self.output_fd, select.POLLIN)
@@ -100,32 +100,32 @@ class _Child:
                 if left == 0.0:
                     return False
         finally:
-            os.close(pidfd)
+            posix.close(pidfd)
 
     def _feed(self, poll: "select.poll", data: bytes) -> bytes:
         try:
-            data = data[os.write(self.input_fd, data) :]
+            data = data[posix.write(self.input_fd, data) :]
         except BrokenPipeError:
             data = b""  # it does not want to know
         if not data:
             poll.unregister(self.input_fd)
-            os.close(self.input_fd)
+            posix.close(self.input_fd)
             self.input_fd = -1
         return data
 
     def _drain(self, poll: "select.poll") -> None:
         try:
-            chunk = os.read(self.output_fd, 65536)
+            chunk = posix.read(self.output_fd, 65536)
         except BlockingIOError:
             return
         self.output += chunk[: KEPT_OUTPUT - len(self.output)]
         if not chunk:
             poll.unregister(self.output_fd)
-            os.close(self.output_fd)
+            posix.close(self.output_fd)
             self.output_fd = -1
 
     def _judge(self, ended: bool, status: int) -> str:
-        code = os.waitstatus_to_exitcode(status)
+        code = posix.waitstatus_to_exitcode(status)
         if ended and code == 0:
             return ""
         problem = "timed out" if not ended else f"exit status {code}" if code > 0 else f"signal {-code}"

@@ -1,9 +1,8 @@
 """Carries out a plan: walks the host lane op by op, and keeps in step with init at the barriers."""
 
-import os
+import posix
 import time
 
-from ..config.dump import hook_state
 from ..errors import PyruntimeError
 from ..plan.filesystem import root_path
 from ..plan.form import encode
@@ -12,7 +11,6 @@ from ..state import CONFIG, START, STARTED, boot_id, process_start
 from . import cgroup
 from .handshake import Handshake, pair
 from .launch import init_program, spawn
-from .report import host_failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +68,8 @@ class Executor:
                 try:
                     OPERATIONS[op.name](self, op)
                 except OSError as error:
+                    from .report import host_failed
+
                     raise host_failed(op, error) from None
         self._init().close()
 
@@ -83,7 +83,7 @@ class Executor:
         if self.handshake is not None:
             self.handshake.abandon()
         if self.cgroup_fd >= 0:
-            os.close(self.cgroup_fd)
+            posix.close(self.cgroup_fd)
             self.cgroup_fd = -1
 
     def _first_state(self) -> "State":
@@ -138,23 +138,19 @@ class Executor:
 
     def write_cgroup(self, op: Op) -> None:
         directory, choices, required = op.args
-        cgroup.write_first(directory, choices, bool(required))
-
-    def enter_cgroup(self, op: Op) -> None:
-        (directory,) = op.args
-        cgroup.enter(str(directory), self._init().wait_pid())
+        cgroup.write_first(directory, choices, required=bool(required))
 
     def spawn(self, op: Op) -> None:
         self.container.make_fifos()
         # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
         descriptors = {
-            SLOT_START: self.container.open_file(START, os.O_RDWR),
-            SLOT_STARTED: self.container.open_file(STARTED, os.O_RDWR),
+            SLOT_START: self.container.open_file(START, posix.O_RDWR),
+            SLOT_STARTED: self.container.open_file(STARTED, posix.O_RDWR),
         }
         if self.console >= 0:
             descriptors[SLOT_CONSOLE] = self.console
-        if self.facts.unified and self.plan.cgroups and os.path.isdir(self.plan.cgroups[0]):
-            self.cgroup_fd = os.open(self.plan.cgroups[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self.plan.clone_into:
+            self.cgroup_fd = posix.open(self.plan.clone_into, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
             descriptors[SLOT_CGROUP] = self.cgroup_fd
         program, table_hash = init_program()
         ours, theirs = pair()
@@ -163,12 +159,12 @@ class Executor:
             kept = range(3, 3 + self.request.listen_fds + self.request.preserve_fds)
             helper = spawn(program, data, [theirs, *descriptors.values(), *kept])
         except BaseException:
-            os.close(ours)
+            posix.close(ours)
             raise
         finally:
-            os.close(theirs)
-            os.close(descriptors[SLOT_START])
-            os.close(descriptors[SLOT_STARTED])
+            posix.close(theirs)
+            posix.close(descriptors[SLOT_START])
+            posix.close(descriptors[SLOT_STARTED])
         self.handshake = Handshake(self.plan, ours, helper, self.observer)
 
     def map_ids(self, op: Op) -> None:
@@ -179,6 +175,7 @@ class Executor:
         write_maps(pid, linux["uidMappings"], linux["gidMappings"], privileged=self.facts.privileged)
 
     def run_hook(self, op: Op) -> None:
+        from ..config.dump import hook_state
         from . import hooks
 
         kind, index = op.args
@@ -200,23 +197,23 @@ class Executor:
 def write_pid_file(path: str, pid: int) -> None:
     """Writes digits alone, and renames the file into place: it is read while we may still be writing."""
     folder, _, name = path.rpartition("/")
-    temporary = f"{folder}/.{name}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    temporary = f"{folder}/.{name}.{posix.getpid()}"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    fd = posix.open(temporary, flags, 0o666)
     try:
-        os.write(fd, str(pid).encode())
-        os.rename(temporary, path)
+        posix.write(fd, str(pid).encode())
+        posix.rename(temporary, path)
     except OSError:
-        os.unlink(temporary)
+        posix.unlink(temporary)
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 OPERATIONS = {
     "write-state": Executor.write_state,
     "create-cgroup": Executor.create_cgroup,
     "write-cgroup": Executor.write_cgroup,
-    "enter-cgroup": Executor.enter_cgroup,
     "spawn": Executor.spawn,
     "map-ids": Executor.map_ids,
     "run-hook": Executor.run_hook,

@@ -1,7 +1,7 @@
 """Writes the id maps of a new user namespace (user_namespaces(7))."""
 
 from ..errors import PyruntimeError
-from .cgroup import write
+from .files import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 PAGE = 4096
 
 
-def write_maps(
-    pid: int, uids: "Sequence[IdMapping]", gids: "Sequence[IdMapping]", *, privileged: bool
-) -> None:
+def write_maps(pid: int, uids: "Sequence[IdMapping]", gids: "Sequence[IdMapping]", *, privileged: bool) -> None:
     """Maps the ids of the namespace that `pid`, our child, was cloned into.
 
     The gid map comes first: after it the process may not be allowed to drop groups any more. Raises OSError.

@@ -1,19 +1,17 @@
 """`start`: tells a created container's init to go on, and hears from it how that went."""
 
-import errno
-import os
+import posix
 import select
 
-from ..config.dump import hook_state
 from ..errors import ContainerError, HookError, PyruntimeError
 from ..state import START, STARTED
-from .destroy import destroy, run_poststop
-from .handshake import ERROR, receive_started
+from .message import ERROR, receive_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..state import Container, State
 
+ENXIO = 6
 REFUSALS = {
     "creating": "cannot start a container that is being created",
     "stopped": "cannot start a container that has stopped",
@@ -37,6 +35,8 @@ def start(container: "Container") -> list[str]:
         _go(container, state)
         _run_poststart(container, state)
     except HookError as error:
+        from .destroy import destroy, run_poststop
+
         config = container.config()
         destroy(container, state)
         for problem in run_poststop(state, config):
@@ -47,25 +47,25 @@ def start(container: "Container") -> list[str]:
 
 def _go(container: "Container", state: "State") -> None:
     """Lets init go on and waits until it has run its hooks, or with poststart hooks until the program runs."""
-    started = container.open_file(STARTED, os.O_RDONLY | os.O_NONBLOCK)
+    started = container.open_file(STARTED, posix.O_RDONLY | posix.O_NONBLOCK)
     try:
         try:
-            go = container.open_file(START, os.O_WRONLY | os.O_NONBLOCK)
+            go = container.open_file(START, posix.O_WRONLY | posix.O_NONBLOCK)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # no reader: init is gone
+            if error.errno != ENXIO:  # no reader: init is gone
                 raise
             raise ContainerError(REFUSALS["stopped"]) from None
         try:
-            os.write(go, b"\0")
+            posix.write(go, b"\0")
         finally:
-            os.close(go)
+            posix.close(go)
         _hear(started, state)
         container.forget(START)
         if "poststart" in state["hooks"]:
             _wait_closed(started)
         container.forget(STARTED)
     finally:
-        os.close(started)
+        posix.close(started)
 
 
 def _hear(started: int, state: "State") -> None:
@@ -90,6 +90,7 @@ def _wait_closed(started: int) -> None:
 def _run_poststart(container: "Container", state: "State") -> None:
     if "poststart" not in state["hooks"]:
         return
+    from ..config.dump import hook_state
     from .hooks import run
 
     config = container.config()

@@ -1,0 +1,76 @@
+"""Installs pyruntime: the package, compiled; the images; and the launcher that clients are given.
+
+    python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...]
+
+Writes PREFIX/lib/pyruntime and PREFIX/sbin/pyruntime. `--site` names directories in which the libraries are found that
+failures and `run` need (jsonschema, prctl); they come last on the path. The launcher names the interpreter by its
+absolute path and starts it isolated (-I) and without site (-S): neither the environment, nor a .pth file, nor the
+current directory can put code into a process that runs as root.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "install"
+
+LAUNCHER = """#!{python} -IS
+import sys
+sys.path += {path!r}
+from pyruntime.cli.main import entry
+entry()
+"""
+
+
+def interpreter() -> str:
+    """Returns the real interpreter: a venv's python would look for its venv, which -S leaves out anyway."""
+    return os.path.realpath(sys.executable)
+
+
+def copy_package(target: Path) -> None:
+    """Copies what runs: no caches, no tests."""
+    if target.exists():
+        shutil.rmtree(target)
+    shutil.copytree(ROOT / "pyruntime", target, ignore=shutil.ignore_patterns("__pycache__", "_images"))
+    schemas = target / "config" / "schemas"
+    schemas.mkdir()
+    for schema in (ROOT / "specs").glob("*.schema.json"):
+        shutil.copy(schema, schemas)
+    for path in (target, *target.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.name == "_init" else 0o644)
+
+
+def install(prefix: Path, destdir: Path, sites: list[str]) -> Path:
+    """Installs below destdir/prefix; returns the launcher's path."""
+    library = destdir / prefix.relative_to("/") / "lib" / "pyruntime"
+    launcher = destdir / prefix.relative_to("/") / "sbin" / "pyruntime"
+    library.mkdir(parents=True, exist_ok=True)
+    launcher.parent.mkdir(parents=True, exist_ok=True)
+    package = library / "pyruntime"
+    copy_package(package)
+    python = interpreter()
+    # the same interpreter compiles; columns for tracebacks would only be read at every start
+    compile_all = [python, "-I", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-s", str(destdir), str(package)]
+    subprocess.run(compile_all, check=True)
+    subprocess.run([python, "-I", "-X", "no_debug_ranges", str(HERE / "images.py"), str(package)], check=True)
+    path = [str(prefix / "lib" / "pyruntime"), *sites]
+    launcher.write_text(LAUNCHER.format(python=python, path=path))
+    launcher.chmod(0o755)
+    return launcher
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Installs pyruntime.")
+    parser.add_argument("--prefix", type=Path, default=Path("/usr/local"))
+    parser.add_argument("--destdir", type=Path, default=Path("/"))
+    parser.add_argument("--site", action="append", default=[])
+    options = parser.parse_args()
+    print(install(options.prefix, options.destdir, options.site))
+
+
+if __name__ == "__main__":
+    main()
