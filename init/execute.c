@@ -252,7 +252,9 @@ static long close_descriptors(struct init *init, u32 preserved)
 
 	if (init->started != keep)
 		result = sys_dup3(init->started, keep, O_CLOEXEC);
-	if (result >= 0)
+	if (result == -EBADF) /* beyond the container's limit on open files: then it is closed a moment early */
+		result = sys_close_range((u32)keep, ~0u, 0);
+	else if (result >= 0)
 		result = sys_close_range((u32)keep + 1, ~0u, 0);
 	for (int fd = 3; fd < keep && result >= 0; fd++)
 		result = sys_fcntl(fd, F_SETFD, 0);

@@ -62,6 +62,6 @@ int message_wait(struct init *init)
 _Noreturn void message_fail(struct init *init, int error)
 {
 	/* nobody may be left to read it: then there is nobody to tell */
-	(void)message_send(init, MESSAGE_ERROR, -error);
+	(void)message_send(init, MESSAGE_ERROR, error);
 	sys_exit_group(1);
 }

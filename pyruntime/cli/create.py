@@ -51,9 +51,11 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
 def prepare(context: "Context", values: "Values", container_id: str, inherited: list[int]) -> "tuple[Bundle, Request]":
     """Reads the bundle and puts together what the command line asks for. Changes into the bundle."""
     from ..run.create import Bundle, enter_bundle
+    from ..state import check_id
 
     if context.values["systemd-cgroup"]:
         raise PyruntimeError("--systemd-cgroup is not supported by this version of pyruntime")
+    check_id(container_id)
     # before the change of directory: they are relative to the caller's
     root = context.root()
     pid_file = absolute(str(values["pid-file"])) if values["pid-file"] else ""

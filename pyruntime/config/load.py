@@ -62,9 +62,8 @@ def parse(text: str, name: str) -> "Json":
 
     `name` is what messages call it. Raises ConfigError.
     """
-    start = len(text) - len(text.lstrip(WHITESPACE))
     try:
-        value, end = make_scanner(_Options())(text, start)  # type: ignore[arg-type]
+        value, end = _scan(text)
     except StopIteration as stop:
         raise ConfigError("", f"{_place(name, text, stop.value)}: a value is expected") from None
     except _Duplicate as duplicate:
@@ -79,7 +78,19 @@ def parse(text: str, name: str) -> "Json":
         raise ConfigError("", f"{_place(name, text, end)}: there is text behind the end of the document")
     if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
         _check_strings(value, "")
-    return value  # type: ignore[no-any-return]
+    return value
+
+
+def _scan(text: str) -> "tuple[Json, int]":
+    start = len(text) - len(text.lstrip(WHITESPACE))
+    scan = make_scanner(_Options())  # type: ignore[arg-type]
+    try:
+        return scan(text, start)
+    except SystemError:
+        # the scanner takes its exception from a module that is not there before it is needed (CPython 3.11)
+        import json.decoder  # noqa: F401
+
+        return scan(text, start)
 
 
 def _place(name: str, text: str, position: int | None) -> str:
