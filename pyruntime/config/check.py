@@ -8,6 +8,8 @@ from .names import IPC_SYSCTLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from .model import Config, IdMapping, Linux, Process
 
 HOST_NAME_MAX = 64
@@ -21,8 +23,6 @@ def check(config: "Config") -> list[str]:
     _version(config["ociVersion"], warnings)
     kinds = _namespaces(linux)
     _mappings(linux, kinds)
-    _needs(config, linux, kinds)
-    _sysctls(linux, kinds)
     if "process" in config:
         _process(config["process"])
     _unsupported(config)
@@ -76,8 +76,18 @@ def _overlap(mappings: "list[IdMapping]", side: str, origin: str) -> None:
             raise ConfigError(f"{origin}[{index}]", "reaches beyond id 4294967295")
 
 
-def _needs(config: "Config", linux: "Linux", kinds: dict[str, str]) -> None:
-    """Members that would change the host without a namespace to keep them in."""
+def check_isolation(config: "Config", kinds: "AbstractSet[str]") -> None:
+    """Refuses what would change the host for want of a namespace to keep it in.
+
+    `kinds` are the types of namespaces that the container does not share with the runtime; a path in the config may
+    lead to the runtime's own. Raises ConfigError.
+    """
+    linux = config.get("linux", {})
+    _needs(config, linux, kinds)
+    _sysctls(linux, kinds)
+
+
+def _needs(config: "Config", linux: "Linux", kinds: "AbstractSet[str]") -> None:
     for name in ("hostname", "domainname"):
         value: str = config.get(name, "")  # type: ignore[assignment]
         if value and "uts" not in kinds:
@@ -95,7 +105,7 @@ def _needs(config: "Config", linux: "Linux", kinds: dict[str, str]) -> None:
         raise ConfigError("linux.rootfsPropagation", "needs a mount namespace")
 
 
-def _sysctls(linux: "Linux", kinds: dict[str, str]) -> None:
+def _sysctls(linux: "Linux", kinds: "AbstractSet[str]") -> None:
     """Only what the kernel keeps per namespace may be set, and only in a namespace of the container's own."""
     characters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./")
     for key in linux.get("sysctl", ()):

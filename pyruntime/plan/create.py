@@ -10,6 +10,7 @@ Every part of the config becomes ops in one place, called from here:
     hooks                                         plan/hooks.py
 """
 
+from ..config.check import check_isolation
 from . import filesystem, mounts, namespaces, process
 from .cgroup import CgroupPlan
 from .facts import Facts, Request
@@ -29,6 +30,7 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
     """Returns the plan of `create` for a checked config. Raises ConfigError for what only shows in context."""
     plan = Plan()
     isolation = namespaces.Isolation(config, facts)
+    check_isolation(config, isolation.kinds)
     cgroup = CgroupPlan(config, facts, request, isolation, plan.warnings)
     tree = mounts.Mounts(config, facts, request, isolation, cgroup)
 

@@ -1,7 +1,6 @@
 """linux.namespaces, linux.uidMappings and linux.gidMappings: what is new, what is joined, and in which order."""
 
 from ..config.names import NAMESPACES
-from ..errors import ConfigError
 from .facts import Facts
 from .ops import BARRIER_CLONED, SLOT_CGROUP, Plan
 
@@ -15,7 +14,7 @@ CGROUP, TIME = NAMESPACES["cgroup"], NAMESPACES["time"]
 class Isolation:
     """Which namespaces a container has of its own."""
 
-    __slots__ = ("joined", "maps_ids", "mount", "new", "origins", "slots", "user")
+    __slots__ = ("joined", "kinds", "maps_ids", "mount", "new", "origins", "slots", "user")
 
     def __init__(self, config: "Config", facts: Facts) -> None:
         # types, new; and types with the path of the one to join
@@ -31,12 +30,11 @@ class Isolation:
             elif kind not in facts.own_namespaces:
                 # a path to the namespace that the runtime is in means staying there
                 self.joined[kind] = entry["path"]
+        self.kinds = self.new | self.joined.keys()
         # the id maps are ours to write
         self.maps_ids = "user" in self.new
         self.user = self.maps_ids or "user" in self.joined
         self.mount = "mount" in self.new or "mount" in self.joined
-        if "time" in self.new and "time" in self.joined:
-            raise ConfigError(self.origins["time"], "occurs twice")
 
 
 def open_paths(plan: Plan, isolation: Isolation) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -83,16 +84,10 @@ def test_two_creates_at_once_make_one_container(bundle, runtime):
     bundle.write()
     for _ in range(5):
         name = runtime.new_id()
-        codes = []
-        threads = [
-            threading.Thread(target=lambda: codes.append(runtime("create", "-b", bundle.path, name, check=False).code))
-            for _ in range(3)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(codes) == [0, 1, 1]
+        creates = [("create", "-b", bundle.path, name)] * 3
+        with ThreadPoolExecutor(3) as pool:
+            codes = sorted(result.code for result in pool.map(lambda args: runtime(*args, check=False), creates))
+        assert codes == [0, 1, 1]
         assert runtime.state(name)["status"] == "created"
         runtime("delete", "--force", name)
 

@@ -180,7 +180,7 @@ def test_mounts_of_the_container_arrive_on_the_host(bundle, host_mount, option, 
     subprocess.run(["mount", "--make-rshared", str(host_mount)], check=True)
     (host_mount / "made").mkdir()
     everything = ["CAP_SYS_ADMIN"]
-    bundle.process["capabilities"] = {name: everything for name in ("bounding", "permitted", "effective")}
+    bundle.process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), everything)
     bundle.mounts.append(bind(host_mount, "/mnt", "rbind", option))
     fifo = bundle.rootfs / "go"
     os.mkfifo(fifo)

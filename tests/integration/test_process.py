@@ -204,7 +204,7 @@ def test_very_low_limits(bundle):
 def test_a_hard_limit_that_may_not_be_raised(bundle):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     bundle.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": hard * 2, "hard": hard * 2}]
-    name, result = bundle.create(check=False)
+    _, result = bundle.create(check=False)
     if result.code == 0:
         pytest.skip("this root may raise limits: it has CAP_SYS_RESOURCE")
     assert "process.rlimits[0] (RLIMIT_NOFILE): raise-limit" in result.err
