@@ -1,8 +1,58 @@
-PYTHON ?= /usr/bin/python3
-VENV := .venv
-SITE = $(shell $(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+# make demo     runs a container and shows its plan
+# make test     runs the tests
+# make check    all of it: linters, compiler warnings, tests
+#
+# Each target sees to what it needs: packages of the distribution (as root, where there is apt) and Python's, in .venv.
 
-build:
-	$(VENV)/bin/python install/generate.py
-	$(VENV)/bin/python install/install.py --prefix $(CURDIR)/build/root --site $(SITE)
-.PHONY: build
+PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
+SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+REQUIREMENTS = $(BIN)/python install/requirements.py
+
+.PHONY: demo test check lint build install fuzz golden test-vm bench clean
+
+demo: build
+	install/setup.sh demo
+	install/demo.sh $(RUNTIME) $(CURDIR)/build/demo
+
+test: build
+	install/setup.sh test
+	$(BIN)/python -m pytest
+
+check: lint test
+
+lint: build
+	install/setup.sh check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	CC=clang init/build.sh /dev/null 0 -Wno-unused-command-line-argument
+
+# what runs when `build/root/sbin/pyruntime` does: this checkout, installed below build/
+build: $(READY)
+	$(BIN)/python install/generate.py
+	$(BIN)/python install/install.py --prefix $(CURDIR)/build/root --site $(SITE)
+
+$(READY): pyproject.toml install/requirements.py
+	install/setup.sh build
+	$(PYTHON) -m venv $(VENV)
+	$(REQUIREMENTS) dependencies dev > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
+	touch $@
+
+# the launcher is a root-owned file that names its interpreter and libraries by absolute paths
+install: build
+	$(REQUIREMENTS) dependencies > build/requirements.txt
+	rm -rf $(DESTDIR)$(PREFIX)/lib/pyruntime
+	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
+	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
+
+clean:
+	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py
