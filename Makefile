@@ -11,6 +11,7 @@ FUZZ_SECONDS ?= 60
 
 VENV := .venv
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 BIN := $(VENV)/bin
 RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -22,13 +23,13 @@ demo: build
 	install/setup.sh demo
 	install/demo.sh $(RUNTIME) $(CURDIR)/build/demo
 
-test: build
+test: build $(READY_DEV)
 	install/setup.sh test
 	$(BIN)/python -m pytest
 
 check: lint test
 
-lint: build
+lint: build $(READY_DEV)
 	install/setup.sh check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,8 +44,13 @@ build: $(READY)
 $(READY): pyproject.toml install/requirements.py
 	install/setup.sh build
 	$(PYTHON) -m venv $(VENV)
-	$(REQUIREMENTS) dependencies dev > $(VENV)/requirements.txt
+	$(REQUIREMENTS) dependencies > $(VENV)/requirements.txt
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements.txt
+	touch $@
+
+$(READY_DEV): $(READY)
+	$(REQUIREMENTS) dev > $(VENV)/requirements-dev.txt
+	$(BIN)/python -m pip install -q -r $(VENV)/requirements-dev.txt
 	touch $@
 
 # the launcher is a root-owned file that names its interpreter and libraries by absolute paths

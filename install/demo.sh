@@ -19,7 +19,7 @@ echo "In my root directory:  $(ls / | xargs)"
 echo "Mounts that I see:     $(wc -l < /proc/self/mountinfo)"
 echo "My capabilities:       $(sed -n 's/CapEff:\t//p' /proc/self/status)"
 echo "Writing to my root:    $(touch /file 2>&1)"
-echo "Reading /proc/kcore:   $(wc -c < /proc/kcore) bytes"
+echo "Reading /proc/keys:    $(wc -c < /proc/keys) bytes"
 SCRIPT
 python3 - "$bundle/config.json" <<'EDIT'
 import json, sys
