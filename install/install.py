@@ -31,6 +31,13 @@ def interpreter() -> str:
     return os.path.realpath(sys.executable)
 
 
+def others_may_change(path: Path) -> bool:
+    """Whether somebody other than root may change a file, or put another in its place."""
+    return any(
+        status.st_uid != 0 or status.st_mode & 0o022 for status in (part.stat() for part in (path, *path.parents))
+    )
+
+
 def copy_package(target: Path) -> None:
     """Copies what runs: no caches, no tests."""
     if target.exists():
@@ -57,6 +64,8 @@ def install(prefix: Path, destdir: Path, sites: list[str]) -> Path:
     compile_all = [python, "-I", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-s", str(destdir), str(package)]
     subprocess.run(compile_all, check=True)
     subprocess.run([python, "-I", "-X", "no_debug_ranges", str(HERE / "images.py"), str(package)], check=True)
+    if os.geteuid() == 0 and others_may_change(Path(python)):
+        print(f"warning: {python} is not root's alone; whoever changes it can become root", file=sys.stderr)
     path = [str(prefix / "lib" / "pyruntime"), *sites]
     launcher.write_text(LAUNCHER.format(python=python, path=path))
     launcher.chmod(0o755)
