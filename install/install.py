@@ -61,8 +61,9 @@ def install(prefix: Path, destdir: Path, sites: list[str]) -> Path:
     copy_package(package)
     python = interpreter()
     # the same interpreter compiles; columns for tracebacks would only be read at every start
-    compile_all = [python, "-I", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-s", str(destdir), str(package)]
-    subprocess.run(compile_all, check=True)
+    compile_all = [python, "-I", "-X", "no_debug_ranges", "-m", "compileall", "-q"]
+    strip = [] if destdir == Path("/") else ["-s", str(destdir)]
+    subprocess.run([*compile_all, *strip, str(package)], check=True)
     subprocess.run([python, "-I", "-X", "no_debug_ranges", str(HERE / "images.py"), str(package)], check=True)
     if os.geteuid() == 0 and others_may_change(Path(python)):
         print(f"warning: {python} is not root's alone; whoever changes it can become root", file=sys.stderr)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -63,7 +64,7 @@ def stranger():
         ["unshare", "--pid", "--fork", "--net", "--ipc", "--uts", "--cgroup", "--mount", "--time", "sleep", "1000"]
     )
     time.sleep(0.3)
-    child = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.strip()
+    child = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().strip()
     yield child
     os.kill(int(child), 9)
     process.wait()
