@@ -5,6 +5,7 @@
 #include "init.h"
 
 #include <asm/signal.h>
+#include <linux/close_range.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/time.h>
@@ -15,6 +16,7 @@
 struct pipes {
 	int input[2];  /* the hook reads [0] */
 	int output[2]; /* the hook writes [1] */
+	int failure[2]; /* says why there was no program; closed by the kernel when there was */
 };
 
 struct signal_info { /* the fields of siginfo_t that waitid(2) fills in */
@@ -27,7 +29,8 @@ struct signal_info { /* the fields of siginfo_t that waitid(2) fills in */
 
 static void close_pipes(struct pipes *pipes)
 {
-	int *fds[] = { &pipes->input[0], &pipes->input[1], &pipes->output[0], &pipes->output[1] };
+	int *fds[] = { &pipes->input[0],  &pipes->input[1],   &pipes->output[0],
+		       &pipes->output[1], &pipes->failure[0], &pipes->failure[1] };
 
 	for (u32 i = 0; i < sizeof fds / sizeof fds[0]; i++)
 		if (*fds[i] >= 0)
@@ -42,13 +45,22 @@ static void close_end(int *fd)
 
 static _Noreturn void become_child(const struct child *child, const struct pipes *pipes)
 {
+	long result;
+
 	sys_setsid();
 	sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0);
 	sys_umask(022);
-	if (sys_dup3(pipes->input[0], 0, 0) == 0 && sys_dup3(pipes->output[1], 1, 0) == 1 &&
-	    sys_dup3(pipes->output[1], 2, 0) == 2 && sys_close_range(3, ~0u, 0) == 0)
-		sys_exit_group((int)-sys_execve(child->path, child->argv, child->envp));
-	sys_exit_group(126);
+	result = sys_dup3(pipes->input[0], 0, 0);
+	if (result >= 0)
+		result = sys_dup3(pipes->output[1], 1, 0);
+	if (result >= 0)
+		result = sys_dup3(pipes->output[1], 2, 0);
+	if (result >= 0)
+		result = sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	if (result >= 0)
+		result = sys_execve(child->path, child->argv, child->envp);
+	(void)sys_write(pipes->failure[1], &result, sizeof result);
+	sys_exit_group(127);
 }
 
 static i64 now_ms(void)
@@ -162,12 +174,13 @@ static int run_with(struct init *init, struct child *child, struct pipes *pipes)
 	struct text kept;
 	bool ended;
 	int pidfd;
-	long pid = spawn(child, pipes, &pidfd);
+	long error, pid = spawn(child, pipes, &pidfd);
 
 	if (pid < 0)
 		return failed(init, "clone", pid);
 	close_end(&pipes->input[0]);
 	close_end(&pipes->output[1]);
+	close_end(&pipes->failure[1]);
 	text_start(&kept, output, sizeof output);
 	talk(child, pipes, pidfd, &kept, child->timeout_ms != 0 ? now_ms() + (i64)child->timeout_ms : 0);
 	end.fd = pidfd;
@@ -177,17 +190,24 @@ static int run_with(struct init *init, struct child *child, struct pipes *pipes)
 	while (sys_waitid(P_PIDFD, pidfd, &info, WEXITED) == -EINTR)
 		continue;
 	sys_close(pidfd);
+	if (sys_read(pipes->failure[0], &error, sizeof error) == (long)sizeof error) {
+		text_string(&init->detail, "exec ");
+		text_string(&init->detail, child->path);
+		return (int)error;
+	}
 	return judge(init, &info, ended, &kept);
 }
 
 int child_run(struct init *init, const struct child *wanted)
 {
-	struct pipes pipes = { { -1, -1 }, { -1, -1 } };
+	struct pipes pipes = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
 	struct child child = *wanted;
 	long result = sys_pipe2(pipes.input, O_CLOEXEC);
 
 	if (result == 0)
 		result = sys_pipe2(pipes.output, O_CLOEXEC);
+	if (result == 0)
+		result = sys_pipe2(pipes.failure, O_CLOEXEC);
 	if (result == 0)
 		result = sys_fcntl(pipes.input[1], F_SETFL, O_NONBLOCK);
 	if (result == 0)

@@ -6,8 +6,8 @@
     ├── ContainerError                the container is not in a state for this command
     │   ├── NoSuchContainer           "container does not exist": clients look for these words
     │   └── ContainerExists
-    ├── OperationError                an op of the plan failed; carries the op's origin
-    └── HookError                     a hook failed
+    └── OperationError                an op of the plan failed; carries the op's origin
+        └── HookError                 a hook failed
 
 Messages follow what Go programs print, since clients of runc match on it: lower case, no full stop, the operating
 system's text at the end. Whoever raises says everything; only cli/main.py prints.
@@ -67,7 +67,7 @@ class OperationError(PyruntimeError):
         self.origin = origin
 
 
-class HookError(PyruntimeError):
+class HookError(OperationError):
     """A hook failed, timed out or could not be run."""
 
 

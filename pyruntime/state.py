@@ -69,11 +69,16 @@ LOCK_SECONDS = 10
 NEEDED = frozenset(("pid", "startTime", "bootId", "status", "cgroups", "cgroupsMade", "freezer", "ownPidNamespace"))
 
 
+def is_id(name: str) -> bool:
+    """Whether this can be the id of a container: it becomes part of paths."""
+    return bool(name) and not (set(name) - ID_CHARACTERS or name in (".", "..") or len(name) > ID_MAX)
+
+
 def check_id(container_id: str) -> None:
-    """Raises PyruntimeError for what cannot be the id of a container: it becomes part of paths."""
+    """Raises PyruntimeError for what cannot be the id of a container."""
     if not container_id:
         raise PyruntimeError("container id cannot be empty")
-    if set(container_id) - ID_CHARACTERS or container_id in (".", "..") or len(container_id) > ID_MAX:
+    if not is_id(container_id):
         raise PyruntimeError("invalid container ID format")
 
 

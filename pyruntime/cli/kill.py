@@ -25,7 +25,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     container = state.find(context.root(), rest[0])
     try:
         stored = container.load()
-        signal = number(rest[1] if len(rest) > 1 else "TERM")
+        signal = number(rest[1] if len(rest) > 1 and rest[1] else "TERM")
         if values["all"]:
             _send_all(stored, signal)
             return 0

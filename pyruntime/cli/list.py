@@ -51,12 +51,13 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
 
 def _ids(root: str, *, given: bool) -> list[str]:
     try:
-        entries = [entry.name for entry in posix.scandir(root) if entry.is_dir(follow_symlinks=False)]
+        names = [entry.name for entry in posix.scandir(root) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         if given:
-            raise
+            raise PyruntimeError(f"open {root}: no such file or directory") from None
         return []
-    return sorted(entries)
+    # what has no container's name was not put there by us
+    return sorted([name for name in names if state.is_id(name)])
 
 
 def _row(root: str, name: str) -> "dict[str, Json]":

@@ -11,14 +11,17 @@ from ..errors import PyruntimeError, os_error
 
 
 class Log:
-    """The log of one command."""
+    """The log of one command: on standard error until open() has been told of a file."""
 
-    def __init__(self, path: str, form: str, *, debug: bool) -> None:
-        if form not in ("", "text", "json"):
-            raise PyruntimeError(f"invalid log-format: {form}")
+    def __init__(self, form: str, *, debug: bool) -> None:
         self._json = form == "json"
         self._debug = debug
         self._fd = -1
+
+    def open(self, path: str, form: str) -> None:
+        """Opens the file `path`, if it is not empty. Raises PyruntimeError for that and for an unknown form."""
+        if form not in ("", "text", "json"):
+            raise PyruntimeError(f"invalid log-format: {form}")
         if path:
             flags = posix.O_CREAT | posix.O_WRONLY | posix.O_APPEND | posix.O_SYNC | posix.O_CLOEXEC
             try:

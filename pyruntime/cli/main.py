@@ -22,6 +22,7 @@ GLOBAL_FLAGS = (
     Flag("log-format", "text", "form of the log: text or json"),
     Flag("root", "", "directory for the state of containers, on a tmpfs (default: /run/pyruntime)"),
     Flag("systemd-cgroup", False, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
+    Flag("criu", "", "accepted and ignored, as by runc"),
     Flag("rootless", "auto", "ignore that cgroups are not permitted: true, false or auto"),
     Flag("help", False, "show help", "h"),
     Flag("version", False, "print the version", "v"),
@@ -36,19 +37,19 @@ class Context:
     def __init__(self, values: "Values") -> None:
         self.values = values
         self._log: Log | None = None
-        if values["log"] or values["log-format"] != "text":
-            self.log()  # made at once: clients look for the file, whatever happens
 
     def root(self) -> str:
         """Returns the absolute path of the state directory."""
         return state_root(str(self.values["root"]))
 
     def log(self) -> "Log":
-        """Returns the log. Raises PyruntimeError when it cannot be opened."""
+        """Returns the log. Raises PyruntimeError when it cannot be opened; from then on it is standard error."""
         if self._log is None:
             from .log import Log
 
-            self._log = Log(str(self.values["log"]), str(self.values["log-format"]), debug=bool(self.values["debug"]))
+            form = str(self.values["log-format"])
+            self._log = Log(form, debug=bool(self.values["debug"]))
+            self._log.open(str(self.values["log"]), form)
         return self._log
 
 
@@ -130,12 +131,14 @@ def main(argv: "Sequence[str]") -> int:
         values, rest = parse(argv, GLOBAL_FLAGS, stop_early=True)
         if values["version"]:
             return _version()
-        if not rest or rest[0] in ("help", "h"):
-            return _help(rest[1:])
         context = Context(values)
+        if values["log"] or values["log-format"] != "text":
+            context.log()  # made at once: clients look for the file, whatever happens
+        if not rest or rest[0] in ("help", "h"):
+            return _help(context, rest[1:])
         return _dispatch(rest, context)
     except UsageError as error:
-        return _usage_error(error, argv)
+        return _misused(None, error, "")
     except PyruntimeError as error:
         return _fail(context, str(error), error.exit_code)
     except OSError as error:
@@ -150,20 +153,19 @@ def _dispatch(rest: list[str], context: Context) -> int:
     name = rest[0]
     module = command(name)
     if module is None:
-        posix.write(2, f"No help topic for '{name}'\n".encode())
-        return 3
+        return _fail(context, f"No help topic for '{name}'", 3)
     # runc takes some of the global flags behind the command too
     late = tuple(flag for flag in GLOBAL_FLAGS if flag.name in ("root", "debug", "systemd-cgroup", "help"))
-    own, arguments = parse(rest[1:], (*module.FLAGS, *late))
-    if own["help"] or context.values["help"]:
-        return _help([name])
-    for flag in late:
-        if own[flag.name] != flag.default:
-            context.values[flag.name] = own[flag.name]
     try:
+        own, arguments = parse(rest[1:], (*module.FLAGS, *late))
+        if own["help"] or context.values["help"]:
+            return _help(context, [name])
+        for flag in late:
+            if own[flag.name] != flag.default:
+                context.values[flag.name] = own[flag.name]
         return int(module.run(context, own, arguments))
-    except UsageError:
-        raise
+    except UsageError as error:
+        return _misused(context, error, name)
     except PyruntimeError as error:
         if name not in ("create", "run"):
             raise
@@ -173,28 +175,26 @@ def _dispatch(rest: list[str], context: Context) -> int:
 def _fail(context: Context | None, message: str, status: int) -> int:
     from .log import Log
 
-    log = context.log() if context is not None else Log("", "text", debug=False)
+    log = context.log() if context is not None else Log("text", debug=False)
     log.error(message)
     return status
 
 
-def _usage_error(error: UsageError, argv: "Sequence[str]") -> int:
+def _misused(context: Context | None, error: UsageError, name: str) -> int:
+    """Shows the help of a command, or the program's if `name` is empty, and says what was wrong."""
     from .help import overview, usage
 
-    words = [word for word in argv if not word.startswith("-")]
-    module = command(words[0]) if words else None
-    print(usage(words[0], module) if module else overview())
-    print(error, file=sys.stderr)
-    return 1
+    module = command(name) if name else None
+    print(f"Incorrect Usage.\n\n{usage(name, module) if module else overview()}", flush=True)
+    return _fail(context, str(error), 1)
 
 
-def _help(words: "Sequence[str]") -> int:
+def _help(context: Context, words: "Sequence[str]") -> int:
     from .help import overview, usage
 
     module = command(words[0]) if words else None
     if words and module is None:
-        posix.write(2, f"No help topic for '{words[0]}'\n".encode())
-        return 3
+        return _fail(context, f"No help topic for '{words[0]}'", 3)
     print(usage(words[0], module) if module else overview())
     return 0
 
@@ -226,7 +226,10 @@ def entry() -> None:
     _ensure_streams()
     try:
         status = main(sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # so it is when the caller has closed it
+            sys.stdout.flush()
     except BrokenPipeError:
         status = 1
+    except OSError as error:
+        status = _fail(None, f"write /dev/stdout: {os_error(error)}", 1)
     posix._exit(status)

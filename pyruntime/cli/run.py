@@ -3,7 +3,7 @@
 import posix
 
 from .. import state
-from ..errors import PyruntimeError
+from ..errors import NoSuchContainer, PyruntimeError
 from .create import FLAGS as CREATE_FLAGS
 from .create import observer, open_console, prepare
 from .flags import Flag, arguments
@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..plan.facts import Request
     from ..run.create import Bundle
+    from ..run.foreground import Foreground
     from .flags import Values
     from .main import Context
 
@@ -42,37 +43,53 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     if "process" not in bundle.config:
         raise PyruntimeError("process property must not be empty")
     if detached:
-        return _detached(context, bundle, request, console)
+        _create_and_start(context, bundle, request, console, None)
+        return 0
     return _foreground(context, values, bundle, request)
 
 
-def _create_and_start(context: "Context", bundle: "Bundle", request: "Request", console: int) -> "state.State":
+def _create_and_start(
+    context: "Context", bundle: "Bundle", request: "Request", console: int, foreground: "Foreground | None"
+) -> "state.State":
+    """Creates and starts; whatever fails, nothing stays."""
     from ..run.create import create
-    from ..run.destroy import destroy
     from ..run.start import start
 
     stored, warnings = create(bundle, request, console=console, observer=observer(context))
     for warning in warnings:
         context.log().warning(warning)
-    container = state.find(request.state_root, request.container_id)
     try:
-        container.lock()
+        if foreground is not None:
+            foreground.take_terminal()
+        container = state.find(request.state_root, request.container_id)
         try:
+            container.lock()
             start(container)
-        except BaseException:
-            if container.exists():
-                destroy(container, stored)
-            if request.pid_file:
-                posix.unlink(request.pid_file)
-            raise
-    finally:
-        container.close()
+        finally:
+            container.close()
+    except BaseException:
+        _delete(context, request)
+        if request.pid_file:
+            posix.unlink(request.pid_file)
+        raise
     return stored
 
 
-def _detached(context: "Context", bundle: "Bundle", request: "Request", console: int) -> int:
-    _create_and_start(context, bundle, request, console)
-    return 0
+def _delete(context: "Context", request: "Request") -> None:
+    """Deletes the container, unless that has been done already."""
+    from .delete import delete
+
+    try:
+        container = state.find(request.state_root, request.container_id)
+    except NoSuchContainer:
+        return
+    try:
+        for problem in delete(container, force=True):
+            context.log().warning(problem)
+    except NoSuchContainer:
+        return
+    finally:
+        container.close()
 
 
 def _foreground(context: "Context", values: "Values", bundle: "Bundle", request: "Request") -> int:
@@ -81,18 +98,10 @@ def _foreground(context: "Context", values: "Values", bundle: "Bundle", request:
     terminal = bool(bundle.config["process"].get("terminal"))
     foreground = Foreground(terminal=terminal, subreaper=not values["no-subreaper"])
     try:
-        stored = _create_and_start(context, bundle, request, foreground.console_end)
-        foreground.take_terminal()
+        stored = _create_and_start(context, bundle, request, foreground.console_end, foreground)
         status = foreground.wait(stored["pid"])
     finally:
         foreground.close()
     if not values["keep"]:
-        from .delete import delete
-
-        container = state.find(request.state_root, request.container_id)
-        try:
-            for problem in delete(container, force=True):
-                context.log().warning(problem)
-        finally:
-            container.close()
+        _delete(context, request)
     return status

@@ -22,8 +22,9 @@ def number(text: str) -> int:
         return OTHER_NAMES[name]
     for base, start, sign in (("RTMIN", SIGRTMIN, "+"), ("RTMAX", SIGRTMAX, "-")):
         offset = name.removeprefix(base)
-        if offset != name and (not offset or (offset[0] == sign and offset[1:].isascii() and offset[1:].isdigit())):
-            value = start + int(offset or 0)
+        digits = offset[1:]
+        if offset != name and (not offset or (offset[0] == sign and digits.isascii() and digits.isdigit())):
+            value = start + int(sign + (digits[:4] or "0"))
             if SIGRTMIN <= value <= SIGRTMAX:
                 return value
     raise PyruntimeError(f'unknown signal "{text}"')

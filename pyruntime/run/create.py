@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..config.model import Config
     from ..plan.facts import Facts, Request
     from ..plan.ops import Plan
-    from ..state import State
+    from ..state import Container, State
     from .handshake import Observer
 
 
@@ -71,16 +71,32 @@ def create(
         executor = Executor(container, bundle.config, bundle.source, plan, facts, request, console, observer)
         executor.run()
     except BaseException as error:
-        if executor is not None:
-            executor.abandon()
-        if request.pid_file and executor is not None and executor.wrote_pid_file:
-            posix.unlink(request.pid_file)
-        from .destroy import destroy_remains
-
-        destroy_remains(container)
+        problems = _undo(container, executor)
         if isinstance(error, OperationError):
-            raise bundle.point_out(error) from None
-        raise
+            error = bundle.point_out(error)
+        if problems:
+            raise PyruntimeError("; ".join([str(error), *problems])) from None
+        raise error from None
     finally:
         container.close()
     return executor.state, [*bundle.warnings, *plan.warnings]
+
+
+def _undo(container: "Container", executor: Executor | None) -> list[str]:
+    """Takes back what a failed create has done; returns what went wrong with that.
+
+    Once hooks have had their turn, poststop hooks have theirs (runtime.md, Lifecycle, steps 3 to 5 and 13).
+    """
+    from .destroy import destroy_remains, run_poststop
+
+    if executor is not None:
+        executor.abandon()
+        if executor.wrote_pid_file:
+            posix.unlink(executor.request.pid_file)
+    try:
+        destroy_remains(container)
+    except PyruntimeError as error:
+        return [str(error)]
+    if executor is None or not executor.ran_hooks:
+        return []
+    return run_poststop(executor.state, executor.config)

@@ -24,9 +24,18 @@ def kill(state: "State") -> None:
         send(pidfd, SIGKILL)
     # a pid namespace dies with its first process, unless that is frozen; otherwise the cgroup says who is left
     if not state["ownPidNamespace"] or not state["pid"] or (pidfd >= 0 and is_frozen(state["freezer"])):
-        kill_all(state["cgroups"])
+        kill_all(own_cgroups(state))
     if pidfd >= 0:
         _wait(pidfd)
+
+
+def own_cgroups(state: "State") -> list[str]:
+    """Returns the cgroups in which all processes are the container's.
+
+    Before it has a process only those are that its create has made: another one may be in use by somebody else, and
+    be the very reason why the create failed.
+    """
+    return state["cgroups"] if state["pid"] else [path for path in state["cgroups"] if path in state["cgroupsMade"]]
 
 
 def _wait(pidfd: int) -> None:
@@ -62,7 +71,7 @@ def run_poststop(state: "State", config: "Config") -> list[str]:
     from ..errors import HookError
     from .hooks import run
 
-    problems = []
+    problems: list[str] = []
     for index, hook in enumerate(config.get("hooks", {}).get("poststop", ())):
         text = hook_state(config, state["id"], state["bundle"], "stopped", None)
         try:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 SIGKILL, SIGCHLD, SIGSTOP, SIGWINCH = 9, 17, 19, 28
 # what cannot be caught, what is about this process itself, and the faults of this process
 NOT_FORWARDED = frozenset((SIGKILL, SIGCHLD, SIGSTOP, SIGWINCH, 4, 5, 7, 8, 11, 31))
+# PIPE, TTIN and TTOU come from our own use of the terminal and of standard output
+TERMINAL_SIGNALS = frozenset((13, 21, 22))
 CHUNK = 65536
+PIPE_BUF = 4096
 
 
 def become_subreaper() -> None:
@@ -38,28 +41,34 @@ class Foreground:
         self._master = -1
         self._host_terminal = -1
         self._saved: list[Any] | None = None
-        self._pending = b""
+        # what has been read and not yet been written: for the container's terminal, and for our standard output
+        self._input = self._output = b""
+        self._last_input = b"\n"
+        self._reads_input = True
+        self._hung_up = False
+        # of the container's first process, once it has ended and been reaped
+        self._status = -1
         if subreaper:
             become_subreaper()
         self._wake_read, wake_write = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
-        self._catch_signals(wake_write)
+        self._catch_signals(wake_write, NOT_FORWARDED | TERMINAL_SIGNALS if terminal else NOT_FORWARDED)
         if terminal:
             self._host_terminal = find_terminal()
             self._receiver, theirs = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
             self.console_end = theirs.detach()
 
-    def _catch_signals(self, wake: int) -> None:
+    def _catch_signals(self, wake: int, left_alone: "frozenset[int]") -> None:
         """From now on signals are bytes in a pipe; what comes before the container is there waits in it."""
         signals.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for number in range(1, 65):
-            if number not in NOT_FORWARDED or number in (SIGCHLD, SIGWINCH):
+            if number not in left_alone or number in (SIGCHLD, SIGWINCH):
                 try:
                     signals.signal(number, _ignore)
                 except (OSError, ValueError):
                     continue  # 32 and 33 belong to libc
 
     def take_terminal(self) -> None:
-        """Receives the container's terminal, and hands our own over to it, in raw mode."""
+        """Receives the container's terminal, and hands our own over to it, in raw mode. Raises PyruntimeError."""
         if self._receiver is None:
             return
         posix.close(self.console_end)
@@ -71,6 +80,8 @@ class Foreground:
         if self._master < 0:
             raise PyruntimeError("the container's init sent no terminal")
         posix.set_inheritable(self._master, False)
+        # a program that does not read its input must not keep us from reading its output
+        posix.set_blocking(self._master, False)
         self._resize()
         self._make_raw()
 
@@ -93,78 +104,129 @@ class Foreground:
         from fcntl import ioctl
 
         size = ioctl(self._host_terminal, termios.TIOCGWINSZ, bytes(8))
-        ioctl(self._master, termios.TIOCSWINSZ, size)
+        if any(size[:4]):  # a terminal without a size leaves the one of process.consoleSize
+            ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def wait(self, pid: int) -> int:
-        """Passes on input, output and signals until the container's first process has ended; returns its status."""
+        """Passes on input, output and signals until the container's first process has ended; returns its exit status,
+        128 and the signal if one ended it."""
         pidfd = posix.pidfd_open(pid)
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.register(pidfd, select.POLLIN)
-        if self._master >= 0:
-            poll.register(self._master, select.POLLIN)
-            poll.register(0, select.POLLIN)
         try:
-            while True:
+            while self._status < 0:
+                self._register(poll)
                 ready = dict(poll.poll())
                 if self._wake_read in ready:
-                    self._forward_signals(pidfd)
-                if self._master in ready:
-                    self._copy_output(poll)
-                if 0 in ready:
-                    self._copy_input(poll)
+                    self._take_signals(pidfd, pid)
+                self._relay(ready)
                 if pidfd in ready:
-                    break
+                    self._reap(pid)
         finally:
             posix.close(pidfd)
         self._drain_output()
-        return exit_status(pid)
+        return self._status
 
-    def _forward_signals(self, pidfd: int) -> None:
+    def _take_signals(self, pidfd: int, pid: int) -> None:
         for number in posix.read(self._wake_read, 4096):
             if number == SIGCHLD:
-                continue
-            if number == SIGWINCH and self._master >= 0:
+                self._reap(pid)
+            elif number == SIGWINCH and self._master >= 0:
                 self._resize()
             else:
                 try:
                     signals.pidfd_send_signal(pidfd, number)
                 except ProcessLookupError:
-                    return
+                    continue  # it has just ended
 
-    def _copy_output(self, poll: "select.poll") -> None:
-        data = self._read_master()
-        if data:
-            write_all(1, data)
-        else:
-            # all who had the terminal open have closed it; the container may go on without
-            poll.unregister(self._master)
+    def _reap(self, pid: int) -> None:
+        """Reaps all that has ended: the container's first process, and orphans that have become our children."""
+        while True:
+            try:
+                ended, status = posix.waitpid(-1, posix.WNOHANG)
+            except ChildProcessError:
+                return
+            if ended == 0:
+                return
+            if ended == pid:
+                code = posix.waitstatus_to_exitcode(status)
+                self._status = code if code >= 0 else 128 - code
+
+    def _register(self, poll: "select.poll") -> None:
+        """Asks for what can be gone on with: nothing is read before what was read last has been written."""
+        if self._master < 0:
+            return
+        wanted = {1: select.POLLOUT if self._output else 0, 0: 0, self._master: 0}
+        if not self._hung_up:
+            wanted[0] = select.POLLIN if self._reads_input and not self._input else 0
+            wanted[self._master] = (0 if self._output else select.POLLIN) | (select.POLLOUT if self._input else 0)
+        for fd, events in wanted.items():
+            if events:
+                poll.register(fd, events)
+            else:
+                try:
+                    poll.unregister(fd)
+                except KeyError:
+                    continue
+
+    def _relay(self, ready: "dict[int, int]") -> None:
+        """Moves what can be moved, in both directions."""
+        events = ready.get(self._master, 0)
+        if 1 in ready:
+            self._write_output()
+        if 0 in ready:
+            self._read_input()
+        if events & select.POLLOUT:
+            self._write_input()
+        if events & ~select.POLLOUT and not self._output:
+            self._output = self._read_master()
+            if not self._output and events & select.POLLHUP:
+                # all who had the terminal open have closed it; the container may go on without
+                self._hung_up = True
 
     def _read_master(self) -> bytes:
         try:
             return posix.read(self._master, CHUNK)
         except OSError:
-            return b""  # EIO: the other side is closed
+            return b""  # EAGAIN: nothing yet; EIO: the other side is closed
 
-    def _copy_input(self, poll: "select.poll") -> None:
+    def _write_output(self) -> None:
+        """Writes at most what a pipe takes at once: our standard output may be one, and is not ours to unblock."""
+        try:
+            self._output = self._output[posix.write(1, self._output[:PIPE_BUF]) :]
+        except OSError:
+            self._output = b""  # nobody reads it any more: the container goes on, and what it prints is lost
+
+    def _read_input(self) -> None:
         try:
             data = posix.read(0, CHUNK)
         except OSError:
             data = b""
-        if not data:
-            poll.unregister(0)
-            if not posix.isatty(0):
-                data = b"\x04"  # the end of a file is a key on a terminal
         if data:
-            write_all(self._master, data)
+            self._input, self._last_input = data, data[-1:]
+            return
+        self._reads_input = False
+        if not posix.isatty(0):
+            # the end of a file is a key on a terminal; in the middle of a line it has to be hit twice
+            self._input = b"\x04" if self._last_input == b"\n" else b"\x04\x04"
+
+    def _write_input(self) -> None:
+        try:
+            self._input = self._input[posix.write(self._master, self._input) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._input = b""
 
     def _drain_output(self) -> None:
         """Reads what the container has written before it ended, and does not wait for more."""
-        if self._master < 0:
-            return
-        posix.set_blocking(self._master, False)
-        while data := self._read_master():
-            write_all(1, data)
+        while self._output or (self._master >= 0 and self._fill()):
+            self._write_output()
+
+    def _fill(self) -> bool:
+        self._output = self._read_master()
+        return bool(self._output)
 
     def close(self) -> None:
         """Gives the terminal back as it was."""
@@ -194,20 +256,3 @@ def find_terminal() -> int:
         from ..errors import os_error
 
         raise PyruntimeError(f"open {os_error(error)}") from None
-
-
-def write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[posix.write(fd, data) :]
-
-
-def exit_status(pid: int) -> int:
-    """Reaps our child `pid` and returns its exit status, 128 and the signal if one ended it."""
-    while True:
-        ended, status = posix.waitpid(-1, 0)
-        if ended == pid:
-            code = posix.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-
-
-__all__ = ["Foreground", "become_subreaper", "exit_status", "find_terminal"]

@@ -8,7 +8,8 @@ import posix
 import select
 import time
 
-from ..errors import HookError, error_text
+from ..errors import error_text
+from .descriptors import sweep_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +20,13 @@ SIGKILL = 9
 
 
 def run(hook: "Hook", kind: str, index: int, state: str) -> None:
-    """Runs one hook to its end. Raises HookError."""
+    """Runs one hook to its end, or to that of its time. Raises HookError."""
+    sweep_descriptors()  # those of our caller, in commands that have not done so yet
     problem = _Child(hook).run(state)
     if problem:
-        raise HookError(f"error running {kind} hook #{index}: {problem}")
+        from .report import hook_failed
+
+        raise hook_failed(f"hooks.{kind}[{index}]", problem)
 
 
 class _Child:

@@ -6,7 +6,7 @@ import time
 from ..errors import PyruntimeError
 from ..plan.filesystem import root_path
 from ..plan.form import encode
-from ..plan.ops import HOST, INIT, SLOT_CGROUP, SLOT_CONSOLE, SLOT_START, SLOT_STARTED, Op
+from ..plan.ops import BARRIER_HOOKS, HOST, INIT, SLOT_CGROUP, SLOT_CONSOLE, SLOT_START, SLOT_STARTED, Op
 from ..state import CONFIG, START, STARTED, boot_id, process_start
 from . import cgroup
 from .handshake import Handshake, pair
@@ -56,6 +56,8 @@ class Executor:
         self.handshake: Handshake | None = None
         self.cgroup_fd = -1
         self.wrote_pid_file = False
+        # whether any hook has been run, here or by init
+        self.ran_hooks = False
         self.state: State = self._first_state()
 
     def run(self) -> None:
@@ -178,6 +180,7 @@ class Executor:
         from ..config.dump import hook_state
         from . import hooks
 
+        self.ran_hooks = True
         kind, index = op.args
         hook = self.config["hooks"][kind][index]  # type: ignore[literal-required]
         pid = self._init().wait_pid()
@@ -186,6 +189,7 @@ class Executor:
 
     def pass_barrier(self, op: Op) -> None:
         (number,) = op.args
+        self.ran_hooks = self.ran_hooks or number == BARRIER_HOOKS
         self._init().pass_barrier(int(number))
 
     def write_pid_file(self, op: Op) -> None:

@@ -5,7 +5,7 @@ The words in front are runc's, since clients look for them. Nothing here is on t
 
 import errno
 
-from ..errors import OperationError, error_text
+from ..errors import HookError, OperationError, error_text
 from ..plan.ops import HOST, Op
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ def init_failed(op: Op, number: int, detail: str) -> OperationError:
     if op.name == "find-program":
         return OperationError(START + program_error(op, number), op.origin)
     if op.name == "hook":
-        return OperationError(INIT + hook_error(op.origin, detail), op.origin)
+        return hook_failed(op.origin, hook_problem(number, detail), INIT)
     words = f"{describe(op)}: {detail}: {text}" if detail else f"{describe(op)}: {text}"
     where = f"{op.origin}: " if op.origin else ""
     return OperationError(f"{INIT}{_mount_words(op)}{where}{words}{hint(op, number)}", op.origin)
@@ -95,10 +95,15 @@ def program_error(op: Op, number: int) -> str:
     return f'exec: "{path}": {error_text(number)}'
 
 
-def hook_error(origin: str, detail: str) -> str:
-    """Says which hook failed; `origin` is hooks.<kind>[<index>]."""
+def hook_problem(number: int, detail: str) -> str:
+    """Says what went wrong with a hook that init ran: `detail` tells how it ended, or what could not be done."""
+    return detail if number in (errno.ECHILD, errno.ETIMEDOUT) else f"{detail}: {error_text(number)}"
+
+
+def hook_failed(origin: str, problem: str, prefix: str = "") -> HookError:
+    """Returns the error for a hook; `origin` is hooks.<kind>[<index>]."""
     kind, _, index = origin.removeprefix("hooks.").rstrip("]").partition("[")
-    return f"error running {kind} hook #{index}: {detail}"
+    return HookError(f"{prefix}{origin}: error running {kind} hook #{index}: {problem}", origin)
 
 
 def init_gone(status: int) -> OperationError:

@@ -20,8 +20,8 @@ REFUSALS = {
 }
 
 
-def start(container: "Container") -> list[str]:
-    """Starts a container, which must be locked; returns warnings. Raises PyruntimeError.
+def start(container: "Container") -> None:
+    """Starts a container, which must be locked. Raises PyruntimeError.
 
     When a startContainer or poststart hook fails the container is destroyed, as runtime.md (Lifecycle) wants.
     """
@@ -39,10 +39,7 @@ def start(container: "Container") -> list[str]:
 
         config = container.config()
         destroy(container, state)
-        for problem in run_poststop(state, config):
-            raise PyruntimeError(f"{error}; {problem}") from None
-        raise
-    return []
+        raise PyruntimeError("; ".join([str(error), *run_poststop(state, config)])) from None
 
 
 def _go(container: "Container", state: "State") -> None:
@@ -76,8 +73,10 @@ def _hear(started: int, state: "State") -> None:
     if message is None:
         raise HookError("the container's init is gone before it could run the program")
     if message.kind == ERROR:
-        index = message.op - state["startOp"]
-        raise HookError(f"error running startContainer hook #{index}: {message.text}")
+        from .report import hook_failed, hook_problem
+
+        origin = f"hooks.startContainer[{message.op - state['startOp']}]"
+        raise hook_failed(origin, hook_problem(message.value, message.text))
 
 
 def _wait_closed(started: int) -> None:

@@ -191,6 +191,7 @@ def test_a_reused_pid_is_not_the_container(bundle, runtime):
     name, _ = bundle.create()
     path = runtime.root / name / "state.json"
     state = json.loads(path.read_text())
+    time.sleep(0.05)  # start times count in ticks of 10 ms
     stranger = subprocess.Popen(["sleep", "1000"])
     try:
         os.kill(state["pid"], signal.SIGKILL)
