@@ -282,3 +282,14 @@ def test_a_failed_start_of_a_dead_container_does_not_hang(bundle, runtime):
     time.sleep(0.1)
     result = runtime("start", name, check=False, timeout=10)
     assert "cannot start a container that has stopped" in result.err
+
+
+def test_a_cgroup_in_use_is_left_alone(bundle, runtime, tmp_path):
+    """A create that is refused for it must not, in undoing what it did, end the processes in there."""
+    bundle.process["args"] = ["sleep", "1000"]
+    name, _ = bundle.create()
+    other = [runtime.path, "--root", str(tmp_path / "other"), "create", "-b", str(bundle.path), name]
+    refused = subprocess.run(other, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "container's cgroup is not empty: 1 process(es) found" in refused.stderr
+    assert runtime.state(name)["status"] == "created"
