@@ -17,7 +17,7 @@ RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 REQUIREMENTS = $(BIN)/python install/requirements.py
 
-.PHONY: demo test check lint build install fuzz golden test-vm bench clean
+.PHONY: demo test check lint build install fuzz golden budget test-vm bench clean
 
 demo: build
 	install/setup.sh demo
@@ -35,6 +35,10 @@ lint: build $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	CC=clang init/build.sh /dev/null 0 -Wno-unused-command-line-argument
+
+# records anew which modules each command imports; the difference is for you to judge
+budget: build $(READY_DEV)
+	$(BIN)/python tests/budget/record.py
 
 # what runs when `build/root/sbin/pyruntime` does: this checkout, installed below build/
 build: $(READY)

@@ -9,8 +9,14 @@ sys.modules as if it had been imported; everything else, or everything where the
 import marshal
 import posix
 import sys
+from _frozen_importlib_external import MAGIC_NUMBER
 
-MAGIC = b"PYIMAGE1"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+# what is in the file is bytecode, which no other interpreter than the one that compiled it may be given
+MAGIC = b"PYIMAGE1" + MAGIC_NUMBER
 
 
 def path(package: str, command: str) -> str:
@@ -18,22 +24,27 @@ def path(package: str, command: str) -> str:
     return f"{package}/_images/{sys.implementation.cache_tag}/{command}"
 
 
-def load(command: str) -> None:
-    """Puts the modules of a command's image into place, if there is one."""
-    package = __file__.rpartition("/")[0]
-    try:
-        fd = posix.open(path(package, command), posix.O_RDONLY | posix.O_CLOEXEC)
-    except FileNotFoundError:
-        return
+def _read(file: str) -> "list[tuple[str, str, bool, CodeType]]":
+    fd = posix.open(file, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         data = posix.read(fd, posix.fstat(fd).st_size)
     finally:
         posix.close(fd)
     if data[: len(MAGIC)] != MAGIC:
+        return []
+    return marshal.loads(memoryview(data)[len(MAGIC) :])  # type: ignore[no-any-return]
+
+
+def load(command: str) -> None:
+    """Puts the modules of a command's image into place, if there is a whole one for this interpreter."""
+    package = __file__.rpartition("/")[0]
+    try:
+        entries = _read(path(package, command))
+    except (OSError, EOFError, ValueError, TypeError):  # none, or only half of one yet: it is being installed
         return
     top = package.rpartition("/")[0]
     modules, new = sys.modules, type(sys)
-    for name, file, is_package, code in marshal.loads(memoryview(data)[len(MAGIC) :]):
+    for name, file, is_package, code in entries:
         if name in modules:
             continue
         module = new(name)
