@@ -172,6 +172,16 @@ static void heed_signals(void)
 		sys_rt_sigaction(signals[i], &action, NULL);
 }
 
+/* While it waits, which may be for days, init holds nothing that a process in its namespaces could be after. */
+static void close_all_slots_but(struct init *init, u64 one, u64 other)
+{
+	for (u64 slot = 1; slot < PLAN_MAX_SLOTS; slot++)
+		if (slot != one && slot != other)
+			slot_close(init, slot);
+	sys_close(init->root);
+	init->root = -1;
+}
+
 int op_wait_start(struct init *init, const struct op *op)
 {
 	int start = slot_fd(init, op->arg[0].number);
@@ -181,6 +191,7 @@ int op_wait_start(struct init *init, const struct op *op)
 	init->started = slot_fd(init, op->arg[1].number);
 	if (start < 0 || init->started < 0)
 		return -EBADF;
+	close_all_slots_but(init, op->arg[0].number, op->arg[1].number);
 	heed_signals();
 	do
 		result = sys_read(start, &byte, 1);

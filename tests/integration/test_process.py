@@ -338,7 +338,7 @@ def test_no_interpreter_inside(bundle, runtime):
 
 
 def test_init_is_small(bundle, runtime):
-    """The budget of shared/design.md: at most 300 KiB of private memory while it waits."""
+    """The budget of docs/performance.md: at most 300 KiB of private memory while it waits."""
     name, _ = bundle.create()
     with open(f"/proc/{runtime.state(name)['pid']}/smaps_rollup") as rollup:
         fields = status(rollup.read())
