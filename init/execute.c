@@ -108,13 +108,15 @@ static int check_program(const char *path)
 	return (int)sys_faccessat2(AT_FDCWD, path, ACCESS_EXECUTE, AT_EACCESS);
 }
 
+#define PROGRAM_NOWHERE 2u /* there is no PATH: nothing is looked for */
+
 /* The first candidate that can be executed. Of a single one the error says why; of several, that none was found. */
 int op_find_program(struct init *init, const struct op *op)
 {
 	const char *path = op->arg[0].data;
 	int result = -ENOENT;
 
-	for (u32 i = 0; i < op->arg[0].count; i++) {
+	for (u32 i = 0; i < op->arg[0].count && !(op->arg[1].number & PROGRAM_NOWHERE); i++) {
 		result = check_program(path);
 		if (result == 0) {
 			init->program = path;

@@ -59,6 +59,7 @@ def _member(text: str, position: int, part: "str | int") -> int:
 
 
 def point_out(error: "ConfigError | OperationError", source: bytes) -> str:
-    """Returns the message of an error that has an origin, with the line it comes from."""
-    number = line(source.decode("utf-8", "replace"), error.origin) if error.origin else 0
+    """Returns the message of an error that has an origin, with the line it comes from, unless all is on one line."""
+    text = source.decode("utf-8", "replace").strip()
+    number = line(text, error.origin) if error.origin and "\n" in text else 0
     return f"{error} (config.json, line {number})" if number else str(error)

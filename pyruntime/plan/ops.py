@@ -113,6 +113,7 @@ CONSOLE_BIND = 1
 DIRECTORY_TRY = 1
 # flags of `find-program`
 PROGRAM_SEARCH = 1
+PROGRAM_NOWHERE = 2  # there is no PATH to search, and the candidate is but a name
 # flags of `remount`
 REMOUNT_FILESYSTEM = 1
 

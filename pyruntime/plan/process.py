@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..paths import clean
 from .facts import Facts, Request
 from .namespaces import Isolation
-from .ops import CONSOLE_BIND, DIRECTORY_TRY, PROGRAM_SEARCH, SLOT_CONSOLE, SLOT_PROCFS, Plan
+from .ops import CONSOLE_BIND, DIRECTORY_TRY, PROGRAM_NOWHERE, PROGRAM_SEARCH, SLOT_CONSOLE, SLOT_PROCFS, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,10 @@ def _program(plan: Plan, process: "Process") -> None:
     for entry in process.get("env", ()):
         if entry.startswith("PATH="):
             search = entry[5:]
-    candidates = [f"{folder or '.'}/{name}" for folder in search.split(":")] if search and name else []
+    if not search or not name:
+        plan.init("find-program", "process.args[0]", [name], PROGRAM_SEARCH | PROGRAM_NOWHERE)
+        return
+    candidates = [f"{folder or '.'}/{name}" for folder in search.split(":")]
     plan.init("find-program", "process.args[0]", candidates, PROGRAM_SEARCH)
 
 

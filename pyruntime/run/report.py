@@ -86,8 +86,8 @@ def _mount_words(op: Op) -> str:
 def program_error(op: Op, number: int) -> str:
     """Says why there is no program to run, in the words that docker and podman make exit codes of."""
     candidates, search = op.args
-    name = candidates[0].rpartition("/")[2] if search and candidates else ""
     if search:
+        name = candidates[0].rpartition("/")[2]
         return f'exec: "{name}": executable file not found in $PATH'
     path = candidates[0]
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):

@@ -363,6 +363,15 @@ def test_programs_that_cannot_be_run(bundle, runtime, words, program, message):
     assert f"pyruntime {words[0]} failed: unable to start container process: {message}" in result.err
 
 
+@pytest.mark.parametrize("environment", [[], ["PATH="], ["HOME=/"]])
+def test_a_name_without_a_path(bundle, environment):
+    """ctr gives no environment: the message still says what was not found."""
+    bundle.process["args"] = ["sh"]
+    bundle.process["env"] = environment
+    bundle.process["cwd"] = "/bin"
+    assert 'exec: "sh": executable file not found in $PATH' in bundle.fails()
+
+
 @pytest.mark.parametrize("signal", ["TERM", "SIGTERM", "term", "SigTerm", "15", "RTMIN+1", "SIGRTMAX", "64", ""])
 def test_names_of_signals(bundle, runtime, signal):
     bundle.process["args"] = ["sleep", "1000"]
