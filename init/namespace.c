@@ -151,15 +151,63 @@ int op_enter_cgroup(struct init *init, const struct op *op)
 	return failed(init, "write to tasks", result);
 }
 
-/* Puts a device program on the cgroup, in addition to those of its ancestors (cgroup v2; bpf(2)). */
+/* The kernel takes no more than 64 device programs on one cgroup (BPF_CGROUP_MAX_PROGS). */
+struct programs {
+	u32 ids[64];
+	u32 count;
+};
+
+/* Finds the device programs on a cgroup itself, those of its ancestors left out. */
+static int find_programs(int cgroup, struct programs *found)
+{
+	union bpf_attr attr;
+	long result;
+
+	memset(&attr, 0, sizeof attr);
+	attr.query.target_fd = (u32)cgroup;
+	attr.query.attach_type = BPF_CGROUP_DEVICE;
+	attr.query.prog_ids = (uintptr_t)found->ids;
+	attr.query.prog_cnt = sizeof found->ids / sizeof found->ids[0];
+	result = sys_bpf(BPF_PROG_QUERY, &attr, sizeof attr);
+	found->count = result < 0 ? 0 : attr.query.prog_cnt;
+	return (int)result;
+}
+
+static int detach_program(int cgroup, u32 id)
+{
+	union bpf_attr attr;
+	long program, result;
+
+	memset(&attr, 0, sizeof attr);
+	attr.prog_id = id;
+	program = sys_bpf(BPF_PROG_GET_FD_BY_ID, &attr, sizeof attr);
+	if (program < 0)
+		return (int)program;
+	memset(&attr, 0, sizeof attr);
+	attr.target_fd = (u32)cgroup;
+	attr.attach_bpf_fd = (u32)program;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	result = sys_bpf(BPF_PROG_DETACH, &attr, sizeof attr);
+	sys_close((int)program);
+	return (int)result;
+}
+
+/*
+ * Puts a device program on the cgroup, in addition to those of its ancestors (cgroup v2; bpf(2)). A cgroup that was
+ * there before may have the program of an earlier container, which goes once the new one is in force.
+ */
 int op_attach_devices(struct init *init, const struct op *op)
 {
 	int cgroup = slot_fd(init, op->arg[0].number);
+	struct programs earlier;
 	union bpf_attr attr;
 	long program, result;
 
 	if (cgroup < 0)
 		return cgroup;
+	result = find_programs(cgroup, &earlier);
+	if (result < 0)
+		return failed(init, "look for device programs", result);
 	memset(&attr, 0, sizeof attr);
 	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
 	attr.insns = (uintptr_t)op->arg[1].data;
@@ -175,7 +223,14 @@ int op_attach_devices(struct init *init, const struct op *op)
 	attr.attach_flags = BPF_F_ALLOW_MULTI;
 	result = sys_bpf(BPF_PROG_ATTACH, &attr, sizeof attr);
 	sys_close((int)program);
-	return failed(init, "attach the device program", result);
+	if (result < 0)
+		return failed(init, "attach the device program", result);
+	for (u32 i = 0; i < earlier.count; i++) {
+		result = detach_program(cgroup, earlier.ids[i]);
+		if (result < 0)
+			return failed(init, "detach an earlier device program", result);
+	}
+	return 0;
 }
 
 /*

@@ -13,19 +13,30 @@ if TYPE_CHECKING:
     from ..config.model import Config
 
 
+DEVICES = "linux.resources.devices"
+
+
 class Write:
     """One value for one file. With several choices the first file that exists is taken."""
 
-    __slots__ = ("choices", "controller", "origin", "required")
+    __slots__ = ("choices", "controller", "origin", "required", "version")
 
     def __init__(
-        self, controller: str, origin: str, choices: tuple[tuple[str, str], ...], *, required: bool = True
+        self,
+        controller: str,
+        origin: str,
+        choices: tuple[tuple[str, str], ...],
+        *,
+        required: bool = True,
+        version: int = 0,
     ) -> None:
         self.controller = controller
         self.origin = origin
         self.choices = choices
         # when none of the files is there: an error, or nothing
         self.required = required
+        # of the hierarchy that it is for, 0 for the one that has the controller
+        self.version = version
 
 
 def place(hierarchy: Hierarchy, wanted: str, container_id: str, unified: bool) -> str:
@@ -69,57 +80,37 @@ class CgroupPlan:
         ]
         self._writes = self._translate()
 
-    def _directory(self, controller: str) -> tuple[str, int]:
-        """Returns the directory and the version of the hierarchy that a controller is in, or "" and 0."""
+    def _directory(self, write: Write) -> str:
+        """Returns the directory for a file of a controller. Raises ConfigError when no hierarchy has the controller."""
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
-            if controller in hierarchy.controllers or (controller == "unified" and hierarchy.version == 2):
-                return directory, hierarchy.version
-        return "", 0
+            if write.controller in hierarchy.controllers and write.version in (0, hierarchy.version):
+                return directory
+        where = " (cgroup v2)" if write.version == 2 and not self._facts.unified else ""
+        raise ConfigError(
+            write.origin, f'the cgroup controller "{write.controller}" is not available on this host{where}'
+        )
 
     def _translate(self) -> list[tuple[str, Write]]:
-        writes = []
-        for write in self._limits():
-            directory, _ = self._directory(write.controller)
-            if not directory:
-                raise ConfigError(
-                    write.origin, f'the cgroup controller "{write.controller}" is not available on this host'
-                )
-            writes.append((directory, write))
+        writes = self._limits()
         if self._controls_devices() and not self._facts.unified:
-            directory, _ = self._directory("devices")
-            if not directory:
-                raise ConfigError(
-                    "linux.resources.devices", 'the cgroup controller "devices" is not available on this host'
-                )
             rules = devices.rules(self._resources.get("devices", []))
-            origin = "linux.resources.devices"
-            for file, value in devices.version_1(rules):
-                writes.append((directory, Write("devices", origin, ((file, value),))))
-        return writes
+            for choice in devices.version_1(rules):
+                writes.append(Write("devices", DEVICES, (choice,)))
+        return [(self._directory(write), write) for write in writes]
 
     def _limits(self) -> list[Write]:
-        """Returns what the config limits: as version 1 has it, but for controllers that the host has in version 2."""
         if not self._resources.keys() - {"devices"}:
             return []
-        from .resources import version_1, version_2
+        from .resources import CONTROLLERS, translate
 
         if self._facts.unified:
-            return version_2(self._resources, self.warnings)
-        moved = [
-            controller
-            for hierarchy in self._facts.cgroups
-            if hierarchy.version == 2
-            for controller in hierarchy.controllers
-        ]
-        writes = version_1(self._resources, self.warnings)
-        if not any(write.controller in moved or write.controller == "unified" for write in writes):
-            return writes
-        kept = [write for write in writes if write.controller not in moved]
-        return kept + [write for write in version_2(self._resources, []) if write.controller in moved]
+            return translate(self._resources, CONTROLLERS, self.warnings)
+        second = [hierarchy.controllers for hierarchy in self._facts.cgroups if hierarchy.version == 2]
+        return translate(self._resources, second[0] if second else (), self.warnings)
 
     def _controls_devices(self) -> bool:
         # in a user namespace the host's rules hold, and nobody could make a device anyway
-        return bool(self._facts.cgroups) and not self._facts.user_namespace
+        return not self._facts.user_namespace
 
     def create(self, plan: Plan) -> None:
         """Adds the ops that make the cgroups and write the limits, before there is anybody in them."""
@@ -128,7 +119,6 @@ class CgroupPlan:
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
             needed = {write.controller for place, write in self._writes if place == directory}
             if hierarchy.version == 2:
-                needed.discard("unified")
                 plan.clone_into = directory
             kind = "cpuset" if "cpuset" in hierarchy.controllers else ""
             plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, sorted(needed))
@@ -148,7 +138,7 @@ class CgroupPlan:
         if plan.clone_into and self._controls_devices() and self._facts.unified:
             # on v2 devices are controlled by a program on the cgroup
             rules = devices.rules(self._resources.get("devices", []))
-            plan.init("attach-devices", "linux.resources.devices", SLOT_CGROUP, devices.program(rules))
+            plan.init("attach-devices", DEVICES, SLOT_CGROUP, devices.program(rules))
 
     def settle(self, plan: Plan) -> None:
         """Adds what can only be done after the clone: a limit of no processes, and the view of the own cgroup as the

@@ -160,8 +160,9 @@ PROLOGUE = (
 def program(wanted: "Sequence[Rule]") -> bytes:
     """Returns the instructions of a program that answers like the rules.
 
-    The last matching rule decides, so they are tested from the last to the first. A rule that allows matches when all
-    of the access asked for is in it; one that denies when any of it is.
+    For each of reading, writing and making, the last rule that matches decides, so they are tested from the last to
+    the first. R3 holds the access that is still to be decided about: a rule that allows takes its own away, and when
+    none is left the answer is yes; one that denies any of it is a no.
     """
     blocks = [_block(rule) for rule in reversed(wanted)]
     return b"".join([*PROLOGUE, *blocks, _verdict(False)])
@@ -175,15 +176,16 @@ def _block(rule: Rule) -> bytes:
     """Tests one rule; a test that fails jumps behind the block."""
     # instructions before the jump, jump, register, value
     tests = [(b"", JNE32_IMM, R2, BLOCK if rule.kind == "b" else CHAR)]
-    if rule.access != EVERYTHING:
-        # R1 = the part of the access asked for that must be none (to allow), or some (to deny)
-        mask = EVERYTHING & ~rule.access if rule.allow else rule.access
-        move = _instruction(MOV32_REG, R1, R3) + _instruction(AND32_IMM, R1, value=mask)
-        tests.append((move, JNE32_IMM if rule.allow else JEQ32_IMM, R1, 0))
     if rule.major != ALL:
         tests.append((b"", JNE32_IMM, R4, rule.major))
     if rule.minor != ALL:
         tests.append((b"", JNE32_IMM, R5, rule.minor))
+    if rule.access != EVERYTHING:
+        if rule.allow:
+            tests.append((_instruction(AND32_IMM, R3, value=EVERYTHING & ~rule.access), JNE32_IMM, R3, 0))
+        else:
+            part = _instruction(MOV32_REG, R1, R3) + _instruction(AND32_IMM, R1, value=rule.access)
+            tests.append((part, JEQ32_IMM, R1, 0))
     verdict = _verdict(rule.allow)
     left = sum(len(before) // 8 + 1 for before, *_ in tests) + len(verdict) // 8
     block = b""

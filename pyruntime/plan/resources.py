@@ -9,10 +9,14 @@ from .cgroup import Write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ..config.model import BlockIO, Cpu, Memory, Resources
 
 UNLIMITED = -1
 RESOURCES = "linux.resources"
+# those of v2 that the configuration has names for
+CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
 
 def _one(controller: str, origin: str, file: str, value: int | str) -> Write:
@@ -23,44 +27,45 @@ def _no_conversion(origin: str) -> ConfigError:
     return ConfigError(f"{RESOURCES}.{origin}", "cgroup v2 has nothing like it")
 
 
+def translate(resources: "Resources", second: "Container[str]", warnings: list[str]) -> list[Write]:
+    """Returns all writes. `second` are the controllers that the host has in version 2: a host may have some of them
+    there and the others in version 1. Raises ConfigError for what a version cannot express."""
+    memory = _memory_2 if "memory" in second else _memory_1
+    cpu = _cpu_2 if "cpu" in second else _cpu_1
+    block_io = _block_io_2 if "io" in second else _block_io_1
+    suffix = "max" if "hugetlb" in second else "limit_in_bytes"
+    writes = memory(resources.get("memory", {}))
+    writes += cpu(resources.get("cpu", {}))
+    writes += _cpuset(resources.get("cpu", {}))
+    writes += _pids(resources)
+    writes += block_io(resources.get("blockIO", {}))
+    for index, limit in enumerate(resources.get("hugepageLimits", ())):
+        writes += _hugepages(index, limit["limit"], f"hugetlb.{limit['pageSize']}", suffix)
+    _obsolete_memory(resources.get("memory", {}), warnings)
+    return writes + _unified(resources)
+
+
 # ---- version 1
 
 
-def version_1(resources: "Resources", warnings: list[str]) -> list[Write]:
-    """Returns all writes for v1. Raises ConfigError for what it does not have."""
-    if resources.get("unified"):
-        # on a hybrid host these files exist in the hierarchy of v2, which is where they go
-        writes = _unified(resources)
-    else:
-        writes = []
-    writes += _memory_1(resources.get("memory", {}), warnings)
-    writes += _cpu_1(resources.get("cpu", {}))
-    writes += _pids(resources)
-    writes += _block_io_1(resources.get("blockIO", {}))
-    for index, limit in enumerate(resources.get("hugepageLimits", ())):
-        prefix = f"hugetlb.{limit['pageSize']}"
-        writes += _hugepages(index, limit["limit"], f"{prefix}.limit_in_bytes", f"{prefix}.rsvd.limit_in_bytes")
-    return writes
-
-
-def _memory_1(memory: "Memory", warnings: list[str]) -> list[Write]:
+def _memory_1(memory: "Memory") -> list[Write]:
     writes = []
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
+    if limit and (swap or limit == UNLIMITED):
+        # the kernel keeps memory within memory+swap at every step, and a cgroup that was there before may have limits;
+        # no swap accounting, no such file
+        origin = f"{RESOURCES}.memory.limit"
+        writes.append(Write("memory", origin, (("memory.memsw.limit_in_bytes", "-1"),), required=False))
     if limit:
         writes.append(_one("memory", "memory.limit", "memory.limit_in_bytes", limit))
     if swap:
         writes.append(_one("memory", "memory.swap", "memory.memsw.limit_in_bytes", swap))
-    elif limit == UNLIMITED:
-        # unlimited memory with limited memory+swap would be refused; no swap accounting, no such file
-        origin = f"{RESOURCES}.memory.limit"
-        writes.insert(0, Write("memory", origin, (("memory.memsw.limit_in_bytes", "-1"),), required=False))
     if memory.get("reservation"):
         writes.append(_one("memory", "memory.reservation", "memory.soft_limit_in_bytes", memory["reservation"]))
     if "swappiness" in memory:
         writes.append(_one("memory", "memory.swappiness", "memory.swappiness", memory["swappiness"]))
     if memory.get("disableOOMKiller"):
         writes.append(_one("memory", "memory.disableOOMKiller", "memory.oom_control", 1))
-    _obsolete_memory(memory, warnings)
     return writes
 
 
@@ -70,6 +75,8 @@ def _obsolete_memory(memory: "Memory", warnings: list[str]) -> None:
         if memory.get(name, 0) > 0:  # type: ignore[operator]
             problem = "is not applied: the kernel has withdrawn limits on kernel memory"
             warnings.append(f"{RESOURCES}.memory.{name} {problem}")
+    if memory.get("useHierarchy") is False:
+        warnings.append(f"{RESOURCES}.memory.useHierarchy is not applied: the kernel knows hierarchies only")
 
 
 def _cpu_1(cpu: "Cpu") -> list[Write]:
@@ -89,7 +96,7 @@ def _cpu_1(cpu: "Cpu") -> list[Write]:
         writes.append(_one("cpu", "cpu.realtimeRuntime", "cpu.rt_runtime_us", cpu["realtimeRuntime"]))
     if "idle" in cpu:
         writes.append(_one("cpu", "cpu.idle", "cpu.idle", cpu["idle"]))
-    return writes + _cpuset(cpu)
+    return writes
 
 
 def _cpuset(cpu: "Cpu") -> list[Write]:
@@ -140,28 +147,16 @@ def _block_io_1(block: "BlockIO") -> list[Write]:
     return writes
 
 
-def _hugepages(index: int, limit: int, usage_file: str, reservation_file: str) -> list[Write]:
+def _hugepages(index: int, limit: int, prefix: str, suffix: str) -> list[Write]:
     origin = f"{RESOURCES}.hugepageLimits[{index}]"
     return [
-        Write("hugetlb", origin, ((usage_file, str(limit)),)),
+        Write("hugetlb", origin, ((f"{prefix}.{suffix}", str(limit)),)),
         # kernels without reservation accounting limit usage alone (config-linux.md, Huge page limits)
-        Write("hugetlb", origin, ((reservation_file, str(limit)),), required=False),
+        Write("hugetlb", origin, ((f"{prefix}.rsvd.{suffix}", str(limit)),), required=False),
     ]
 
 
 # ---- version 2
-
-
-def version_2(resources: "Resources", warnings: list[str]) -> list[Write]:
-    """Returns all writes for v2. Raises ConfigError for what it cannot express."""
-    writes = _memory_2(resources.get("memory", {}), warnings)
-    writes += _cpu_2(resources.get("cpu", {}))
-    writes += _pids(resources)
-    writes += _block_io_2(resources.get("blockIO", {}))
-    for index, limit in enumerate(resources.get("hugepageLimits", ())):
-        prefix = f"hugetlb.{limit['pageSize']}"
-        writes += _hugepages(index, limit["limit"], f"{prefix}.max", f"{prefix}.rsvd.max")
-    return writes + _unified(resources)
 
 
 def swap_only(limit: int, swap: int) -> int:
@@ -182,7 +177,7 @@ def _maximum(value: int) -> str:
     return "max" if value == UNLIMITED else str(value)
 
 
-def _memory_2(memory: "Memory", warnings: list[str]) -> list[Write]:
+def _memory_2(memory: "Memory") -> list[Write]:
     writes = []
     limit, swap = memory.get("limit", 0), memory.get("swap", 0)
     alone = swap_only(limit, swap)
@@ -195,10 +190,10 @@ def _memory_2(memory: "Memory", warnings: list[str]) -> list[Write]:
         writes.append(_one("memory", "memory.limit", "memory.max", _maximum(limit)))
     if memory.get("reservation"):
         writes.append(_one("memory", "memory.reservation", "memory.low", _maximum(memory["reservation"])))
-    for name in ("swappiness", "disableOOMKiller"):
-        if memory.get(name):
-            raise _no_conversion(f"memory.{name}")
-    _obsolete_memory(memory, warnings)
+    if "swappiness" in memory:
+        raise _no_conversion("memory.swappiness")
+    if memory.get("disableOOMKiller"):
+        raise _no_conversion("memory.disableOOMKiller")
     return writes
 
 
@@ -232,7 +227,7 @@ def _cpu_2(cpu: "Cpu") -> list[Write]:
         writes.append(_one("cpu", origin, "cpu.max", value))
     if "burst" in cpu:
         writes.append(_one("cpu", "cpu.burst", "cpu.max.burst", cpu["burst"]))
-    return writes + _cpuset(cpu)
+    return writes
 
 
 def io_weight(weight: int) -> int:
@@ -252,10 +247,10 @@ def _block_io_2(block: "BlockIO") -> list[Write]:
         origin = f"blockIO.weightDevice[{index}]"
         if device.get("leafWeight"):
             raise _no_conversion(f"{origin}.leafWeight")
-        number = f"{device['major']}:{device['minor']}"
-        weight = device.get("weight", 0)
-        choices = (("io.bfq.weight", f"{number} {weight}"), ("io.weight", f"{number} {io_weight(weight)}"))
-        writes.append(Write("io", f"{RESOURCES}.{origin}", choices))
+        if device.get("weight"):
+            number, weight = f"{device['major']}:{device['minor']}", device["weight"]
+            choices = (("io.bfq.weight", f"{number} {weight}"), ("io.weight", f"{number} {io_weight(weight)}"))
+            writes.append(Write("io", f"{RESOURCES}.{origin}", choices))
     for name, _, key in THROTTLES:
         for index, device in enumerate(block.get(name, ())):  # type: ignore[arg-type]
             line = f"{device['major']}:{device['minor']} {key}={device['rate']}"
@@ -275,5 +270,5 @@ def _unified(resources: "Resources") -> list[Write]:
             raise ConfigError(origin, "files of the cgroup itself cannot be set")
         for line in value.split("\n"):
             # "If the value contains newlines": each line is an entry of its own, and so a write of its own
-            writes.append(Write(controller, origin, ((file, line),)))
+            writes.append(Write(controller, origin, ((file, line),), version=2))
     return writes

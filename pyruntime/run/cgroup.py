@@ -52,7 +52,8 @@ def _create(directory: str, mountpoint: str, version: int, kind: str, needed: "S
     except FileExistsError:
         _refuse_used(directory)
     if kind == "cpuset":
-        _inherit_cpuset(above, directory)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            _inherit(directory, mountpoint, name)
     if version == 2:
         _check_type(directory, needed)
 
@@ -71,17 +72,22 @@ def _refuse_used(directory: str) -> None:
             raise PyruntimeError("container's cgroup unexpectedly frozen")
 
 
-def _inherit_cpuset(above: str, directory: str) -> None:
-    """A new cpuset of v1 is empty, and nobody can enter it (cgroup-v1/cpusets)."""
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not read_text(f"{directory}/{name}").strip():
-            write(f"{directory}/{name}", read_text(f"{above}/{name}").strip())
+def _inherit(directory: str, mountpoint: str, name: str) -> str:
+    """A new cpuset of v1 is empty, and nobody can enter it (cgroup-v1/cpusets). Those above it may be as new."""
+    value = read_text(f"{directory}/{name}").strip()
+    if not value and directory != mountpoint:
+        value = _inherit(parent(directory), mountpoint, name)
+        write(f"{directory}/{name}", value)
+    return value
 
 
 def _enable(above: str, needed: "Sequence[str]") -> None:
     """Hands on all controllers that there are, as runc does: containerd and others read their statistics. Those that
     the config needs must be among them."""
     available = read_text(f"{above}/cgroup.controllers").split()
+    for controller in needed:
+        if controller not in available:
+            raise PyruntimeError(f'the cgroup controller "{controller}" is not available in {above}')
     enabled = read_text(f"{above}/cgroup.subtree_control").split()
     lacking = [controller for controller in available if controller not in enabled]
     if not lacking:

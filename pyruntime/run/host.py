@@ -136,7 +136,13 @@ class Executor:
 
     def create_cgroup(self, op: Op) -> None:
         directory, mountpoint, version, kind, needed = op.args
-        cgroup.create(directory, mountpoint, version, kind, needed)
+        try:
+            cgroup.create(directory, mountpoint, version, kind, needed)
+        except PyruntimeError:
+            # somebody else was faster to make it, and it is in use: not ours to empty and to remove
+            self.state["cgroupsMade"] = [path for path in self.state["cgroupsMade"] if path != directory]
+            self.container.store(self.state)
+            raise
 
     def write_cgroup(self, op: Op) -> None:
         directory, choices, required = op.args

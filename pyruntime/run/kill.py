@@ -13,17 +13,24 @@ if TYPE_CHECKING:
 
 REMOVE_SECONDS = 5.0
 SIGKILL = 9
+DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
+# gone meanwhile; or threaded, and then the domain above answers
+GONE = (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 
 
 def _tree(directory: str) -> "Iterator[str]":
-    """Yields a cgroup and all below it, the deepest first. What goes away meanwhile is left out."""
-    try:
-        names = [entry.name for entry in posix.scandir(directory) if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return
-    for name in names:
-        yield from _tree(f"{directory}/{name}")
-    yield directory
+    """Yields a cgroup and all below it, as far as a path can reach."""
+    paths = [directory]
+    while paths:
+        path = paths.pop()
+        try:
+            paths += [f"{path}/{entry.name}" for entry in posix.scandir(path) if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            # who is deeper than that keeps the cgroup from being removed, which is reported
+            if error.errno not in (*GONE, errno.ENAMETOOLONG):
+                raise
+            continue
+        yield path
 
 
 def processes(directory: str) -> list[int]:
@@ -33,28 +40,37 @@ def processes(directory: str) -> list[int]:
         try:
             pids += [int(pid) for pid in read_text(f"{path}/cgroup.procs").split()]
         except OSError as error:
-            # gone meanwhile; or threaded, and then listed by the domain above it
-            if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            if error.errno not in (*GONE, errno.ENAMETOOLONG):
                 raise
     return pids
 
 
 def kill_all(directories: "Sequence[str]", signal: int = SIGKILL) -> None:
     """Sends a signal to all processes of a container's cgroups; SIGKILL until none is left."""
+    if signal != SIGKILL:
+        _send(directories, signal)
+        return
     deadline = time.monotonic() + REMOVE_SECONDS
-    while True:
-        if signal == SIGKILL:
-            _kill_at_once(directories)
-        pids = {pid for directory in directories for pid in processes(directory)} - {0}
-        for pid in pids:
-            try:
-                posix.kill(pid, signal)
-            except ProcessLookupError:
-                continue
-        if signal != SIGKILL or not pids or time.monotonic() > deadline:
-            return
-        _thaw(directories)
+    _kill_at_once(directories)
+    while _send(directories, SIGKILL) and time.monotonic() < deadline:
+        # what is frozen on v1 cannot die
+        _freezer(directories, "THAWED")
         time.sleep(0.002)
+        _kill_at_once(directories)
+        # and cannot fork either, faster than it is found
+        _freezer(directories, "FROZEN")
+    _freezer(directories, "THAWED")
+
+
+def _send(directories: "Sequence[str]", signal: int) -> bool:
+    """Sends a signal to all that are found; returns whether there was anybody."""
+    pids = {pid for directory in directories for pid in processes(directory)} - {0}
+    for pid in pids:
+        try:
+            posix.kill(pid, signal)
+        except ProcessLookupError:
+            continue
+    return bool(pids)
 
 
 def _kill_at_once(directories: "Sequence[str]") -> None:
@@ -63,17 +79,17 @@ def _kill_at_once(directories: "Sequence[str]") -> None:
         try:
             write(f"{directory}/cgroup.kill", "1")
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
+            if error.errno not in GONE:
                 raise
 
 
-def _thaw(directories: "Sequence[str]") -> None:
-    """What is frozen on v1 cannot die."""
+def _freezer(directories: "Sequence[str]", state: str) -> None:
     for directory in directories:
         try:
-            write(f"{directory}/freezer.state", "THAWED")
-        except FileNotFoundError:
-            continue
+            write(f"{directory}/freezer.state", state)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
 
 
 def remove(paths: "Sequence[str]", leaves: "Sequence[str]") -> None:
@@ -100,11 +116,47 @@ def _remove_tree(directory: str, deep: bool) -> bool:
     except OSError:
         if not deep:
             return True
-        for path in _tree(directory):
-            try:
-                posix.rmdir(path)
-            except FileNotFoundError:
+        try:
+            _remove_below(directory)
+            posix.rmdir(directory)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.ENODEV):
+                raise
+            return False
+    return True
+
+
+def _remove_below(directory: str) -> None:
+    """Removes all cgroups below one. A container may have nested them deeper than a path is long, or than there are
+    descriptors: so step by step, with one. Raises OSError when somebody is in one of them."""
+    fd = posix.open(directory, DIRECTORY)
+    names: list[str] = []
+    try:
+        while True:
+            with posix.scandir(fd) as entries:
+                name = next((entry.name for entry in entries if entry.is_dir(follow_symlinks=False)), "")
+            if not name and not names:
+                return
+            if name and _rmdir(name, fd):
                 continue
-            except OSError:
-                return False
+            above = fd
+            fd = posix.open(name or "..", DIRECTORY, dir_fd=above)
+            posix.close(above)
+            if name:
+                names.append(name)
+            else:
+                posix.rmdir(names.pop(), dir_fd=fd)
+    finally:
+        posix.close(fd)
+
+
+def _rmdir(name: str, fd: int) -> bool:
+    try:
+        posix.rmdir(name, dir_fd=fd)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+            raise
+        return False
     return True

@@ -6,7 +6,7 @@ from ..config.names import NAMESPACE_FILES
 from ..errors import PyruntimeError
 from ..plan.facts import Facts
 from .files import read_text
-from .hierarchies import cgroups
+from .hierarchies import cgroups, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,5 +70,5 @@ def _proc_mounts() -> tuple[str, ...]:
         before, _, after = line.partition(" - ")
         _, _, _, top, mountpoint = before.split(" ")[:5]
         if after.split(" ")[0] in ("proc", "sysfs") and top == "/":
-            mounts.append(mountpoint.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\"))
+            mounts.append(unescape(mountpoint))
     return tuple(reversed(mounts))

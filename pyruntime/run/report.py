@@ -33,6 +33,7 @@ HINTS: "Mapping[tuple[str, int], str]" = {
     ("attach", errno.EPERM): "mounting over files of /proc is not allowed",
     ("create-cgroup", errno.EROFS): "the cgroup file system is read-only",
     ("create-cgroup", errno.EACCES): "the cgroup is not writable: are you root, or was it delegated to you?",
+    ("create-cgroup", errno.EBUSY): "the cgroup above has processes of its own, so it can hand on no controllers",
     ("write-cgroup", errno.EROFS): "the cgroup file system is read-only",
     ("write-cgroup", errno.ENOENT): "the kernel or the parent cgroup lacks this controller",
     ("write-cgroup", errno.EINVAL): "the kernel does not take this value",
