@@ -50,11 +50,15 @@ class Handshake:
             self._receive()
         return self.pid
 
-    def pass_barrier(self, number: int) -> None:
-        """Waits until init is at a barrier and lets it go on. Raises OperationError."""
+    def wait_barrier(self) -> None:
+        """Waits until init is at a barrier. Raises OperationError."""
         # the child may be faster than the process that cloned it: its message can come first
         while not (self._barrier and self.pid):
             self._receive()
+
+    def pass_barrier(self, number: int) -> None:
+        """Waits until init is at a barrier and lets it go on. Raises OperationError."""
+        self.wait_barrier()
         if self._barrier != number:
             raise PyruntimeError(f"init is at barrier {self._barrier} and not at {number}")
         self._barrier = 0

@@ -73,6 +73,9 @@ class Executor:
                     from .report import host_failed
 
                     raise host_failed(op, error) from None
+            elif op.name == "barrier":
+                # the host's next ops are for a container that has come this far
+                self._init().wait_barrier()
         self._init().close()
 
     def _init(self) -> Handshake:

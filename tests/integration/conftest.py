@@ -55,9 +55,10 @@ class Runtime:
         self.path = runtime_path()
         self.root = root
         self.ids = []
+        self.prefix = []  # a command that runs the runtime
 
     def command(self, *args):
-        return [self.path, "--root", str(self.root), *map(str, args)]
+        return [*self.prefix, self.path, "--root", str(self.root), *map(str, args)]
 
     def __call__(self, *args, check=True, timeout=60, env=None, **kwargs):
         """Runs one command; its output goes to files, since a container keeps what it inherits open."""
