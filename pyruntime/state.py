@@ -4,8 +4,8 @@ A container is a directory below the root (by default /run/pyruntime), with
 
     state.json      what this module writes: always whole, since it is renamed into place
     config.json     the config as it was at create; later changes of the bundle mean nothing
-    start, started  fifos: init waits on the one, and says on the other how it went. They go with `start`, so that
-                    they are there says: created, not yet started
+    start, started  fifos: init waits on the one, and says on the other how it went. That it has the second one open
+                    says: created, not yet started
 
 The directory itself is the lock: whoever changes a container holds flock(2) on it. Readers take none; they see the
 state before a change or after it. Files are not synced: a container does not outlive the boot that it belongs to, and
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 STATE, CONFIG, START, STARTED = "state.json", "config.json", "start", "started"
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-")
 ID_MAX = 1024
-ENODEV = 19
+ENOENT, ENXIO, ENODEV = 2, 6, 19
 LOCK_SECONDS = 10
 # without these a state says nothing
 NEEDED = frozenset(("pid", "startTime", "bootId", "status", "cgroups", "cgroupsMade", "freezer", "ownPidNamespace"))
@@ -212,13 +212,6 @@ class Container:
         """Whether the directory is still there."""
         return exists(self.path)
 
-    def has(self, name: str) -> bool:
-        try:
-            posix.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
-
     def forget(self, name: str) -> None:
         """Removes one file, if it is there."""
         try:
@@ -243,7 +236,18 @@ class Container:
             return "stopped"
         if is_frozen(state["freezer"]):
             return "paused"
-        return "created" if self.has(START) else "running"
+        return "created" if self._waits() else "running"
+
+    def _waits(self) -> bool:
+        """Whether init still has its end of the fifo that tells how the start went: the kernel closes that when the
+        program is executed, also if nobody is there to take notice."""
+        try:
+            posix.close(self.open_file(STARTED, posix.O_WRONLY | posix.O_NONBLOCK))
+        except OSError as error:
+            if error.errno not in (ENOENT, ENXIO):
+                raise
+            return False
+        return True
 
 
 def is_frozen(file: str) -> bool:

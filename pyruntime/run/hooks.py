@@ -50,13 +50,14 @@ class _Child:
             return f"exec {self.hook['path']}: {error_text(error.errno or 0)}"
         posix.close(read_end)
         posix.close(write_end)
+        ended = False
         try:
             ended = self._talk(pid, state.encode())
-        finally:
+        finally:  # also when we are interrupted
             self._close()
-        if not ended:
-            posix.killpg(pid, SIGKILL)  # a session of its own, so a group of its own
-        _, status = posix.waitpid(pid, 0)
+            if not ended:
+                posix.killpg(pid, SIGKILL)  # a session of its own, so a group of its own
+            _, status = posix.waitpid(pid, 0)
         return self._judge(ended, status)
 
     def _spawn(self, read_end: int, write_end: int) -> int:

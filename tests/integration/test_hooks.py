@@ -583,6 +583,39 @@ def test_hooks_killed_with_the_runtime(bundle, runtime, hooks):
     os.killpg(int((hooks.directory / "pid").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("kind", IN_CREATE)
+def test_an_interrupted_create_is_undone(bundle, runtime, hooks, kind):
+    """Ctrl-C in a hook: the hook ends, the container is gone, and what hooks had set up is taken down."""
+    hooks.add(kind, f"readlink /proc/self > {hooks.directory}/begun; sleep 1000")
+    hooks.record("poststop")
+    bundle.write()
+    name = runtime.new_id()
+    create = subprocess.Popen(runtime.command("create", "-b", bundle.path, name), stderr=subprocess.DEVNULL)
+    while not (hooks.directory / "begun").exists():
+        time.sleep(0.01)
+    create.send_signal(signal.SIGINT)
+    assert create.wait(20) == 130
+    assert not (runtime.root / name).exists()
+    assert hooks.order() == ["poststop"]
+
+
+def test_a_start_that_is_killed_in_a_hook(bundle, runtime, hooks):
+    """The container goes on without it, and is created until its program runs, whatever files are left."""
+    hooks.add("startContainer", ": > /records/begun; sleep 1")
+    bundle.shell(": > /records/program; sleep 1000")
+    name, _ = bundle.create()
+    start = subprocess.Popen(runtime.command("start", name))
+    while not (hooks.inside / "begun").exists():
+        time.sleep(0.01)
+    start.kill()
+    start.wait()
+    assert runtime.state(name)["status"] == "created"
+    while not (hooks.inside / "program").exists():
+        time.sleep(0.01)
+    assert runtime.state(name)["status"] == "running"
+    assert "cannot start an already running container" in runtime("start", name, check=False).err
+
+
 def test_empty_lists_of_hooks(bundle):
     bundle.config["hooks"] = {kind: [] for kind in KINDS}
     assert bundle.run("echo ran").out == "ran\n"
