@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
     from .model import Config, IdMapping, Linux, Process
 
+# config.md, Platform-specific configuration
+OTHER_PLATFORMS = ("freebsd", "solaris", "vm", "windows", "zos")
 HOST_NAME_MAX = 64
-LAST_ID = 0xFFFFFFFF
+# 4294967295 is no id: to the kernel it means that one stays as it is
+LAST_ID = 0xFFFFFFFE
 
 
 def check(config: "Config") -> list[str]:
@@ -21,6 +24,9 @@ def check(config: "Config") -> list[str]:
     warnings: list[str] = []
     linux = config.get("linux", {})
     _version(config["ociVersion"], warnings)
+    warnings += [f"{name}: is for another platform and is ignored" for name in OTHER_PLATFORMS if name in config]
+    if "" in config.get("annotations", ()):
+        raise ConfigError("annotations", "a key is empty")
     kinds = _namespaces(linux)
     _mappings(linux, kinds)
     if "process" in config:
@@ -32,8 +38,8 @@ def check(config: "Config") -> list[str]:
 def _version(version: str, warnings: list[str]) -> None:
     """config.md, Specification version: compatible within 1.x; of a later 1.x the new parts are unknown here."""
     numbers = version.partition("+")[0].partition("-")[0].split(".")
-    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise ConfigError("ociVersion", f'"{version}" is not a version (MAJOR.MINOR.PATCH)')
+    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+        raise ConfigError("ociVersion", f'"{version[:60]}" is not a version (MAJOR.MINOR.PATCH)')
     if int(numbers[0]) != 1:
         raise ConfigError("ociVersion", f'"{version}" is not supported (1.0.0 to 1.3.x)')
     if int(numbers[1]) > 3:
@@ -73,7 +79,7 @@ def _overlap(mappings: "list[IdMapping]", side: str, origin: str) -> None:
             raise ConfigError(f"{origin}[{index}].{side}", f"overlaps with {origin}[{last}]")
         end, last = start + mappings[index]["size"] - 1, index
         if end > LAST_ID:
-            raise ConfigError(f"{origin}[{index}]", "reaches beyond id 4294967295")
+            raise ConfigError(f"{origin}[{index}]", f"reaches beyond id {LAST_ID}")
 
 
 def check_isolation(config: "Config", kinds: "AbstractSet[str]") -> None:
@@ -114,7 +120,9 @@ def _sysctls(linux: "Linux", kinds: "AbstractSet[str]") -> None:
         dotted = key.translate({ord("."): "/", ord("/"): "."}) if -1 < slash < dot or dot == -1 else key
         # "." and "/" both occur in names of interfaces, so an empty part is what a path could be smuggled in with
         if set(key) - characters or "" in dotted.replace("/", ".").split("."):
-            raise ConfigError(origin, "is not the name of a sysctl")
+            from .dump import dumps
+
+            raise ConfigError(f"linux.sysctl[{dumps(key)}]", "is not the name of a sysctl")
         if dotted in IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
             if "ipc" not in kinds:
                 raise ConfigError(origin, f'sysctl "{dotted}" is not allowed in the hosts ipc namespace')
@@ -154,7 +162,8 @@ UNSUPPORTED_LINUX = (
     "personality",
 )
 UNSUPPORTED_RESOURCES = ("network", "rdma")
-
+# asks for a directory in resctrl by being there
+MEANT_WHEN_EMPTY = ("intelRdt",)
 
 NOT_YET = "is not supported by this version of pyruntime"
 
@@ -168,7 +177,7 @@ def _unsupported(config: "Config") -> None:
     ]
     for origin, members, names in groups:
         for name in names:
-            if members.get(name):  # type: ignore[attr-defined]
+            if members.get(name) or (name in MEANT_WHEN_EMPTY and name in members):  # type: ignore[attr-defined,operator]
                 raise ConfigError(f"{origin}.{name}", NOT_YET)
     for index, mount in enumerate(config.get("mounts", ())):
         for name in ("uidMappings", "gidMappings"):

@@ -1,13 +1,14 @@
 """Says why a config is refused. Only ever imported once it is: jsonschema takes 70 ms to load."""
 
 import json
+import re
 from pathlib import Path
 
 from ..errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any, NoReturn
 
     from jsonschema.exceptions import ValidationError
@@ -34,19 +35,33 @@ def schema(name: str) -> "dict[str, Any]":
 
 
 def validator(name: str) -> "Any":
-    """Returns jsonschema's validator for a schema of ours; to it 1.0 is no integer, as it is to us."""
+    """Returns jsonschema's validator for a schema of ours.
+
+    It judges as the compiled check does: 1.0 is no integer, and the end of a pattern is the end of the text, as the
+    schemas' dialect has it, and not what stands before a last newline.
+    """
     from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
     from jsonschema.validators import extend
 
+    def pattern(_: "Any", wanted: str, value: "Json", __: "Any") -> "Iterator[ValidationError]":
+        if isinstance(value, str) and not re.search(wanted.replace("$", r"\Z"), value):
+            yield ValidationError(f"{value!r} does not match {wanted!r}")
+
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-    return extend(Draft202012Validator, type_checker=checker)(schema(name))
+    return extend(Draft202012Validator, {"pattern": pattern}, type_checker=checker)(schema(name))
 
 
-def origin(path: "Iterable[str | int]") -> str:
-    """Writes a path into a document as messages do: process.rlimits[0].type."""
+def pointer(path: "Iterable[str | int]") -> str:
+    """Writes a path into a document as messages do: process.rlimits[0].type, linux.sysctl["net.ipv4.ip_forward"]."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.isidentifier():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{json.dumps(part, ensure_ascii=False)}]"
     return text
 
 
@@ -58,18 +73,26 @@ def quote(value: "Json") -> str:
 
 def explain(config: "Json") -> "NoReturn":
     """Raises the ConfigError for a config that is_valid() refused."""
-    from jsonschema.exceptions import best_match
+    try:
+        origin, problem = reason(config)
+    except RecursionError:  # jsonschema writes values down, and the scanner reads them deeper than that goes
+        raise ConfigError("", "config.json has a value that is wrong, and nested too deeply to be shown") from None
+    raise ConfigError(origin, problem)
 
-    error = best_match(validator("config.schema.json").iter_errors(config))
+
+def reason(config: "Json") -> tuple[str, str]:
+    """Returns where a config is wrong, and how."""
+    errors: Iterator[ValidationError] = validator("config.schema.json").iter_errors(config)
+    # the outermost one: what is inside a wrong value cannot be judged
+    error = min(errors, key=lambda error: len(error.absolute_path), default=None)
     if error is None:
         raise AssertionError("the compiled check refuses a config that the schema accepts")
-    where = origin(error.absolute_path)
-    problem = describe(error)
+    where = pointer(error.absolute_path)
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         where = f"{where}.{missing}" if where else missing
-        problem = missing_text(where)
-    raise ConfigError(where, problem)
+        return where, missing_text(where)
+    return where, describe(error)
 
 
 def missing_text(where: str) -> str:

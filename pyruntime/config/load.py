@@ -25,6 +25,7 @@ except ImportError:  # another interpreter, or a later CPython
 
 MAX_SIZE = 16 << 20
 WHITESPACE = " \t\n\r"
+INFINITY = float("inf")
 
 
 class _Duplicate(ValueError):
@@ -45,13 +46,20 @@ def _constant(name: str) -> "NoReturn":
     raise ValueError(f"{name} is not a number in JSON")
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if value in (INFINITY, -INFINITY):
+        raise ValueError(f"{text if len(text) <= 20 else text[:17] + '...'} is too large a number")
+    return value
+
+
 class _Options:
     """What make_scanner reads its settings from."""
 
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_members)
-    parse_float = float
+    parse_float = staticmethod(_number)
     parse_int = int
     parse_constant = staticmethod(_constant)
     memo: "dict[str, str]" = {}  # scratch space of the scanner in pure Python
@@ -71,9 +79,7 @@ def parse(text: str, name: str) -> "Json":
     except RecursionError:
         raise ConfigError("", f"{name}: nested too deeply") from None
     except ValueError as error:
-        message = getattr(error, "msg", str(error))
-        place = _place(name, text, getattr(error, "pos", None))
-        raise ConfigError("", f"{place}: {message[:1].lower()}{message[1:]}") from None
+        raise ConfigError("", _problem(name, text, error)) from None
     if text[end:].strip(WHITESPACE):
         raise ConfigError("", f"{_place(name, text, end)}: there is text behind the end of the document")
     if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
@@ -93,9 +99,15 @@ def _scan(text: str) -> "tuple[Json, int]":
         return scan(text, start)
 
 
-def _place(name: str, text: str, position: int | None) -> str:
-    if position is None:
-        return name
+def _problem(name: str, text: str, error: ValueError) -> str:
+    if (message := getattr(error, "msg", "")) and (position := getattr(error, "pos", None)) is not None:
+        return f"{_place(name, text, position)}: {message[0].lower()}{message[1:]}"
+    if str(error).startswith("Exceeds the limit"):  # of digits, which int() has so that it cannot be kept busy
+        return f"{name}: a number has too many digits"
+    return f"{name}: {error}"
+
+
+def _place(name: str, text: str, position: int) -> str:
     line = text.count("\n", 0, position) + 1
     column = position - (text.rfind("\n", 0, position) + 1) + 1
     return f"{name}, line {line}, column {column}"
@@ -150,6 +162,8 @@ def decode(data: bytes, name: str) -> "Json":
         text = data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError("", f"{name}: byte {error.start} is not UTF-8") from None
+    if text[:1] == "\ufeff":
+        raise ConfigError("", f"{name} begins with a byte order mark, which JSON does not have")
     return parse(text, name)
 
 

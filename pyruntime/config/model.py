@@ -70,6 +70,11 @@ class Scheduler(TypedDict):
 IOPriority = TypedDict("IOPriority", {"class": str, "priority": int})  # `class` cannot be written as a member
 
 
+class ExecCPUAffinity(TypedDict, total=False):
+    initial: str
+    final: str
+
+
 class Process(TypedDict):
     args: list[str]
     cwd: str
@@ -85,6 +90,7 @@ class Process(TypedDict):
     selinuxLabel: NotRequired[str]
     scheduler: NotRequired[Scheduler]
     ioPriority: NotRequired[IOPriority]
+    execCPUAffinity: NotRequired[ExecCPUAffinity]
 
 
 class Hook(TypedDict):

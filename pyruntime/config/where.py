@@ -5,15 +5,22 @@ import re
 
 from ..errors import ConfigError, OperationError
 
-PART = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|([^.\[\]]+)')
+# a name in quotes, an index, a name
+PART = re.compile(r'\[("(?:[^"\\]|\\.)*")\]|\[(\d+)\]|\.?(\w+)')
 SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def parts(origin: str) -> "list[str | int]":
-    """Takes an origin apart: mounts[3].type (/data) -> mounts, 3, type. What is in parentheses is for people."""
+    """Takes an origin apart: mounts[3].type -> mounts, 3, type.
+
+    What follows in parentheses is for people. A name that is no word stands in brackets and quotes, as JSON has it.
+    """
     found: list[str | int] = []
-    for name, index, word in PART.findall(origin.partition(" (")[0]):
-        found.append(int(index) if index else name or word)
+    position = 0
+    while match := PART.match(origin, position):
+        quoted, index, word = match.groups()
+        found.append(json.loads(quoted) if quoted else int(index) if index else word)
+        position = match.end()
     return found
 
 
@@ -26,7 +33,7 @@ def line(text: str, origin: str) -> int:
             if inner < 0:
                 break
             position = inner
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         return 0
     return text.count("\n", 0, position) + 1
 
