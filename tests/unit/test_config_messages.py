@@ -339,9 +339,9 @@ def test_sysctls_need_the_namespace_they_belong_to(key, kind):
     "key",
     [
         "vm.swappiness", "kernel.core_pattern", "kernel.hostname", "kernel.msgmax2", "kernel.sem.x", "net", "netx.y",
-        "", ".", "/", "..", "net..ipv4", "net/../kernel/core_pattern", "../kernel/core_pattern", "/net/ipv4", "net.ipv4.",
-        "net.ipv4.\n", "net.ipv4 x", 'net."', "net.ipv4\x00x", "fs.mqueue", "NET.ipv4.x", "fs/mqueue/../../kernel/sem",
-        "net.ipv4/../x", "net/./x",
+        "", ".", "/", "..", "net..ipv4", "net/../kernel/core_pattern", "../kernel/core_pattern", "/net/ipv4",
+        "net.ipv4.", "net.ipv4.\n", "net.ipv4 x", 'net."', "net.ipv4\x00x", "fs.mqueue", "NET.ipv4.x",
+        "fs/mqueue/../../kernel/sem", "net.ipv4/../x", "net/./x",
     ],
 )  # fmt: skip
 def test_other_sysctls_are_refused(key):
@@ -369,7 +369,7 @@ def test_any_version_is_judged(version):
     numbers = version.split("+")[0].split("-")[0].split(".")
     if len(numbers) == 3 and numbers[0].lstrip("0") == "1" and all(set(part) & set("0123456789") for part in numbers):
         return  # may be one; test_warnings has what is
-    with pytest.raises(ConfigError, match="^ociVersion: "):
+    with pytest.raises(ConfigError, match=r"^ociVersion: "):
         check({**BASE, "ociVersion": version})
 
 
