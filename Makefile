@@ -64,5 +64,9 @@ install: build
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
 	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
 
+# plans that are meant to have changed
+golden: build $(READY_DEV)
+	$(BIN)/python tests/golden/record.py
+
 clean:
 	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py

@@ -10,7 +10,21 @@ from ..config.names import (
     S_IFBLK,
     S_IFIFO,
 )
-from .ops import BARRIER_NAMES, HOST, SLOT_CGROUP, SLOT_CONSOLE, SLOT_NULL, SLOT_PROCFS, SLOT_ROOT, Op, Plan
+from .ops import (
+    ATTACH_COPY_UP,
+    ATTACH_MODE,
+    ATTACH_MUST_BE_PROC,
+    ATTACH_NO_SYMLINKS,
+    BARRIER_NAMES,
+    HOST,
+    SLOT_CGROUP,
+    SLOT_CONSOLE,
+    SLOT_NULL,
+    SLOT_PROCFS,
+    SLOT_ROOT,
+    Op,
+    Plan,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +42,13 @@ SLOT_NAMES = {
     SLOT_ROOT: "root",
 }
 UNLIMITED = (1 << 64) - 1
+ATTACH_WORDS = {
+    ATTACH_NO_SYMLINKS: "no links",
+    ATTACH_MUST_BE_PROC: "must be procfs",
+    ATTACH_COPY_UP: "copied up",
+    ATTACH_MODE: "mode as below",
+}
+WAITS = {"barrier": "init waits", "ready": "init waits", "pass-barrier": "init goes on"}
 
 
 def slot(number: int) -> str:
@@ -77,6 +98,12 @@ def shell_words(words: "Sequence[str]") -> str:
 
 def _parameters(parameters: "Sequence[str]") -> str:
     return f" with {','.join(parameters)}" if parameters else ""
+
+
+def _attached(flags: int) -> str:
+    """Says what is special about attaching a mount."""
+    words = [word for flag, word in ATTACH_WORDS.items() if flags & flag]
+    return f" ({', '.join(words)})" if words else ""
 
 
 def _limit(value: int) -> str:
@@ -140,9 +167,10 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "propagation": lambda flag: f"/ {attributes((0, 0, 0, 0, 0, flag))}",
     "attach-root": slot,
     "mount": lambda number, kind, source, parameters, path, flags, bits: (
-        f"{kind} at {path} {attributes(bits)}{_parameters(parameters)}{f' -> {slot(number)}' if number else ''}"
+        f"{kind} at {path} {attributes(bits)}{_parameters(parameters)}{_attached(flags)}"
+        + (f" -> {slot(number)}" if number else "")
     ),
-    "attach": lambda number, path, flags: f"{slot(number)} at {path}",
+    "attach": lambda number, path, flags: f"{slot(number)} at {path}{_attached(flags)}",
     "remount": lambda path, parameters, flags, bits: f"{path} {attributes(bits)}{_parameters(parameters)}",
     "set-attributes": lambda number, bits: f"{slot(number)} {attributes(bits)}",
     "root-attributes": attributes,
@@ -173,7 +201,7 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "find-program": lambda candidates, flags: shell_words(candidates),
     "umask": lambda mask: f"{mask:04o}",
     "ready": lambda number: BARRIER_NAMES[number],
-    "execute": lambda argv, env, kept: shell_words(argv),
+    "execute": lambda argv, env, kept: shell_words(argv) + (f" with {kept} preserved descriptors" if kept else ""),
 }
 
 
@@ -183,21 +211,29 @@ def describe(op: Op) -> str:
     return f"{op.name} {details(*op.args)}".rstrip() if details else op.name
 
 
+HOST_WIDTH = 34
+RULE_WIDTH = 76
+
+
 def render(plan: Plan) -> str:
-    """Returns the whole plan as a table: number, host lane, init lane, origin."""
-    width = max((len(describe(op)) for op in plan.ops if op.lane == HOST), default=0)
-    width = min(max(width, 20), 60)
-    lines = [f"{'#':>4}  {'host':{width}}  init"]
+    """Returns the whole plan as a table: number, what the host does, what init does, and the origin in brackets.
+
+    A line across both lanes is a place where init waits for the host, or is let go on.
+    """
+    lines = [f"{'#':>4}  {'host':{HOST_WIDTH}} init"]
     for number, op in enumerate(plan.ops, 1):
-        words = describe(op)
-        name, _, rest = words.partition(" ")
-        words = f"{name:<17} {rest}".rstrip()
-        origin = f"   [{op.origin}]" if op.origin else ""
-        if op.lane == HOST:
-            lines.append(f"{number:>4}  {words}{origin}")
-        else:
-            lines.append(f"{number:>4}  {'':{width}}  {words}{origin}")
+        lines.append(f"{number:>4}  {_row(op)}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _row(op: Op) -> str:
+    origin = f"   [{op.origin}]" if op.origin else ""
+    if op.name in WAITS:
+        return f"── {BARRIER_NAMES[op.args[0]]}: {WAITS[op.name]} ".ljust(RULE_WIDTH, "─") + origin
+    name, _, rest = describe(op).partition(" ")
+    if op.lane == HOST:
+        return f"{name} {rest}".rstrip() + origin
+    return f"{'':{HOST_WIDTH}} {name:<17} {rest}".rstrip() + origin
 
 
 def to_json(plan: Plan) -> "list[dict[str, Json]]":

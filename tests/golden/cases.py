@@ -1,0 +1,373 @@
+"""The configs whose plans are kept in this directory, and the hosts that they are compiled for.
+
+Each case is a small config and what it is about; NAME.plan holds what `pyruntime plan` shows for it. After a change
+that is meant to change plans run `make golden`, and read the difference as carefully as the code.
+"""
+
+import copy
+
+from pyruntime.cli.spec import default_config
+from pyruntime.config.check import check
+from pyruntime.config.load import parse_config
+from pyruntime.plan.create import compile_create
+from pyruntime.plan.facts import Facts, Hierarchy, Request
+from pyruntime.plan.text import render
+
+V1 = tuple(
+    Hierarchy(1, f"/sys/fs/cgroup/{name}", tuple(name.split(",")), "/")
+    for name in ("cpu,cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb")
+)
+HYBRID = (
+    *V1[:-1],
+    Hierarchy(1, "/sys/fs/cgroup/systemd", ("name=systemd",), "/"),
+    Hierarchy(2, "/sys/fs/cgroup/unified", ("hugetlb",), "/"),
+)
+CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
+V2 = (Hierarchy(2, "/sys/fs/cgroup", CONTROLLERS, "/user.slice/session"),)
+
+HOSTS = {
+    "none": {"cgroups": (), "unified": False},
+    "v1": {"cgroups": V1, "unified": False},
+    "hybrid": {"cgroups": HYBRID, "unified": False},
+    "v2": {"cgroups": V2, "unified": True},
+}
+
+PROC = {"destination": "/proc", "type": "proc", "source": "proc"}
+TMPFS = {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}
+DEVPTS = {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]}
+MAPS = {
+    "uidMappings": [{"containerID": 0, "hostID": 100000, "size": 65536}],
+    "gidMappings": [{"containerID": 0, "hostID": 200000, "size": 65536}],
+}
+
+
+def base(**members):
+    """A config with little in it, and these members."""
+    config = {
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs"},
+        "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/program"]},
+        "mounts": [PROC],
+        "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]},
+    }
+    config.update(members)
+    return config
+
+
+def process(**members):
+    return base(process={**base()["process"], **members})
+
+
+def linux(*kinds, **members):
+    """A config with these namespaces besides pid and mount, and these members of linux."""
+    namespaces = [{"type": "pid"}, {"type": "mount"}, *({"type": kind} for kind in kinds)]
+    return base(linux={"namespaces": namespaces, **members})
+
+
+def resources(**members):
+    return linux(resources=members, cgroupsPath="/box/web")
+
+
+def mounts(*entries):
+    return base(mounts=[PROC, *entries])
+
+
+def bind(*options, destination="/data", source="/srv/data"):
+    return {"destination": destination, "type": "bind", "source": source, "options": list(options)}
+
+
+def joined(**paths):
+    """A config that joins namespaces by path, next to a new mount namespace."""
+    namespaces = [{"type": "mount"}, *({"type": kind, "path": path} for kind, path in paths.items())]
+    return base(linux={"namespaces": namespaces})
+
+
+def everything_in_memory():
+    return {
+        "memory": {"limit": 64 << 20, "reservation": 32 << 20, "swap": 96 << 20, "swappiness": 10},
+        "cpu": {"shares": 512, "quota": 50000, "period": 100000, "burst": 1000, "cpus": "0-1", "mems": "0", "idle": 0},
+        "pids": {"limit": 100},
+    }
+
+
+def without(resource, *names):
+    changed = copy.deepcopy(resource)
+    for part, name in (entry.split(".") for entry in names):
+        del changed[part][name]
+    return changed
+
+
+DISKS = {
+    "weight": 500,
+    "weightDevice": [{"major": 8, "minor": 0, "weight": 300}],
+    "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1 << 20}],
+    "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 2 << 20}],
+    "throttleReadIOPSDevice": [{"major": 8, "minor": 16, "rate": 100}],
+    "throttleWriteIOPSDevice": [{"major": 8, "minor": 16, "rate": 200}],
+}
+RULES = [
+    {"allow": False, "access": "rwm"},
+    {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rwm"},
+    {"allow": True, "type": "b", "major": 8, "access": "r"},
+]
+HOOK = {"path": "/usr/bin/hook", "args": ["hook", "--of", "kind"], "env": ["A=1"], "timeout": 5}
+KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+# name: (config, host, more facts, request)
+CASES = {
+    # the whole of it
+    "default-v1": (default_config(rootless=False), "v1", {}, {"console": True}),
+    "default-hybrid": (default_config(rootless=False), "hybrid", {}, {"console": True}),
+    "default-v2": (default_config(rootless=False), "v2", {}, {"console": True, "pid_file": "/run/pid"}),
+    "minimal": (base(), "none", {}, {}),
+    "no-process": ({k: v for k, v in base().items() if k != "process"}, "none", {}, {}),
+    "no-namespaces": (base(mounts=[], linux={}), "none", {}, {}),
+    # namespaces
+    "namespaces-all-new": (linux("network", "ipc", "uts", "cgroup", "time"), "v2", {}, {}),
+    "namespaces-joined": (
+        joined(pid="/proc/7/ns/pid", network="/run/netns/blue", ipc="/proc/7/ns/ipc", uts="/proc/7/ns/uts"),
+        "none",
+        {},
+        {},
+    ),
+    "namespaces-own": (joined(network="/proc/self/ns/net"), "none", {"own_namespaces": frozenset(("network",))}, {}),
+    "user-namespace": (linux("user", "ipc", **MAPS), "v2", {}, {}),
+    "user-namespace-joined": (joined(user="/proc/7/ns/user", ipc="/proc/7/ns/ipc"), "none", {}, {}),
+    "user-namespace-unprivileged": (
+        linux("user", **MAPS) | {"mounts": [PROC, bind("rbind")]},
+        "none",
+        {"privileged": False},
+        {},
+    ),
+    "inside-a-user-namespace": (linux("ipc"), "v2", {"user_namespace": True}, {}),
+    # the root
+    "root-read-only": (base(root={"path": "rootfs", "readonly": True}), "none", {}, {}),
+    "root-shared": (linux(rootfsPropagation="rshared"), "none", {}, {}),
+    "root-slave": (linux(rootfsPropagation="rslave"), "none", {}, {}),
+    "root-unbindable": (linux(rootfsPropagation="unbindable"), "none", {}, {}),
+    "no-pivot": (base(), "none", {"proc_mounts": ("/proc", "/sys")}, {"pivot": False}),
+    # mounts
+    "mounts-of-every-type": (
+        mounts(
+            TMPFS,
+            DEVPTS,
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro", "nosuid"]},
+            {
+                "destination": "/mnt/disk",
+                "type": "ext4",
+                "source": "/dev/sdb1",
+                "options": ["ro", "noatime", "errors=ro"],
+            },
+            {
+                "destination": "/mnt/over",
+                "type": "overlay",
+                "source": "x",
+                "options": ["lowerdir=/a:/b", "upperdir=/c"],
+            },
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "mounts-bound": (
+        mounts(
+            bind("bind", "ro"),
+            bind("rbind", "rw", "nosuid", destination="/a"),
+            bind("rbind", "rro", "rnodev", destination="/b"),
+            bind("bind", "rshared", destination="/c"),
+            bind("bind", "private", destination="/d", source="relative"),
+            bind("bind", destination="relative/../e"),
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "mounts-attributes": (
+        mounts(
+            {
+                "destination": "/a",
+                "type": "tmpfs",
+                "options": ["ro", "nosuid", "suid", "nodev", "noexec", "exec", "strictatime", "nodiratime", "size=1m"],
+            },
+            {
+                "destination": "/b",
+                "type": "tmpfs",
+                "options": ["noatime", "relatime", "nosymfollow", "sync", "lazytime"],
+            },
+            {"destination": "/c", "type": "tmpfs", "options": ["defaults", "loud", "rw", "norelatime", "async"]},
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "mounts-copied-up": (
+        mounts({"destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup", "ro"]}),
+        "none",
+        {},
+        {},
+    ),
+    "mounts-changed": (
+        mounts(
+            {"destination": "/proc", "options": ["remount", "ro", "hidepid=2"]},
+            {"destination": "/data", "options": ["remount", "bind", "nosuid"]},
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "mounts-over-proc": (
+        mounts(bind("bind", destination="/proc/meminfo", source="/var/lib/lxcfs/proc/meminfo")),
+        "none",
+        {},
+        {},
+    ),
+    "cgroup-mount-v1": (
+        linux("cgroup")
+        | {"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro", "nosuid"]}]},
+        "v1",
+        {},
+        {},
+    ),
+    "cgroup-mount-v1-shared": (
+        base(mounts=[{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}]),
+        "v1",
+        {},
+        {},
+    ),
+    "cgroup-mount-v2": (
+        linux("cgroup") | {"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}]},
+        "v2",
+        {},
+        {},
+    ),
+    # devices and paths
+    "devices": (
+        linux(
+            devices=[
+                {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o600, "uid": 5, "gid": 6},
+                {"path": "/dev/sda", "type": "b", "major": 8, "minor": 0},
+                {"path": "/run/fifo", "type": "p"},
+                {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600},
+            ]
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "devices-of-the-host": (mounts(bind("rbind", destination="/dev", source="/dev")), "none", {}, {}),
+    "masked-and-read-only": (
+        linux(maskedPaths=["/proc/kcore", "/sys/firmware"], readonlyPaths=["/proc/sys", "/proc/bus"]),
+        "none",
+        {},
+        {},
+    ),
+    # cgroups
+    "resources-v1": (resources(**everything_in_memory()), "v1", {}, {}),
+    "resources-v2": (resources(**without(everything_in_memory(), "memory.swappiness")), "v2", {}, {}),
+    "resources-hybrid": (
+        resources(
+            memory={"limit": 64 << 20},
+            hugepageLimits=[{"pageSize": "2MB", "limit": 4 << 20}],
+            unified={"hugetlb.1GB.max": "0"},
+        ),
+        "hybrid",
+        {},
+        {},
+    ),
+    "resources-unlimited-v1": (resources(memory={"limit": -1}, pids={"limit": -1}, cpu={"quota": -1}), "v1", {}, {}),
+    "resources-unlimited-v2": (resources(memory={"limit": -1}, pids={"limit": -1}, cpu={"quota": -1}), "v2", {}, {}),
+    "resources-disks-v1": (resources(blockIO={**DISKS, "leafWeight": 100}), "v1", {}, {}),
+    "resources-disks-v2": (resources(blockIO=DISKS), "v2", {}, {}),
+    "resources-unified": (
+        resources(unified={"memory.high": "50331648", "io.max": "8:0 rbps=1\n8:16 wbps=2", "cpu.weight.nice": "5"}),
+        "v2",
+        {},
+        {},
+    ),
+    "resources-no-processes": (resources(pids={"limit": 0}), "v2", {}, {}),
+    "resources-device-rules-v1": (resources(devices=RULES), "v1", {}, {}),
+    "resources-device-rules-v2": (resources(devices=RULES), "v2", {}, {}),
+    "cgroups-path-relative-v1": (linux(cgroupsPath="sub/web"), "v1", {}, {}),
+    "cgroups-path-relative-v2": (linux(cgroupsPath="sub/../web"), "v2", {}, {}),
+    # the process
+    "user": (process(user={"uid": 1000, "gid": 1001, "additionalGids": [5, 6], "umask": 0o077}), "none", {}, {}),
+    "capabilities": (
+        process(
+            capabilities={
+                "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_RAW"],
+                "permitted": ["CAP_CHOWN", "CAP_KILL"],
+                "effective": ["CAP_CHOWN"],
+                "inheritable": ["CAP_KILL"],
+                "ambient": ["CAP_KILL"],
+            },
+            noNewPrivileges=True,
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "capabilities-not-to-be-had": (
+        process(capabilities={"bounding": ["CAP_SYS_ADMIN", "CAP_OF_TOMORROW"], "ambient": ["CAP_KILL"]}),
+        "none",
+        {"bounding": (1 << 41) - 1 & ~(1 << 21)},
+        {},
+    ),
+    "limits": (
+        process(
+            rlimits=[
+                {"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096},
+                {"type": "RLIMIT_CORE", "soft": 0, "hard": (1 << 64) - 1},
+            ],
+            oomScoreAdj=-500,
+        ),
+        "none",
+        {},
+        {},
+    ),
+    "terminal": (
+        process(terminal=True, consoleSize={"height": 25, "width": 80}) | {"mounts": [PROC, TMPFS, DEVPTS]},
+        "none",
+        {},
+        {"console": True},
+    ),
+    "program-by-path": (
+        process(args=["server", "--port", "80", "with space"], env=["PATH=/opt/bin:/bin", "HOME=/srv", "A=1", "A=2"]),
+        "none",
+        {},
+        {},
+    ),
+    "names-and-sysctls": (
+        linux("uts", "ipc", "network", sysctl={"net.ipv4.ip_forward": "1", "kernel.shmmax": "1000"})
+        | {"hostname": "web", "domainname": "example.org"},
+        "none",
+        {},
+        {},
+    ),
+    "hooks": (
+        base(hooks={kind: [{**HOOK, "args": ["hook", kind]}] for kind in KINDS}, annotations={"a": "b"}),
+        "none",
+        {},
+        {},
+    ),
+    "preserved-descriptors": (base(), "none", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),
+}
+
+
+def plan_of(name):
+    """Compiles a case. The config goes through the same checks as one from a file."""
+    import json
+
+    config, host, facts, request = CASES[name]
+    config = parse_config(json.dumps(config).encode())
+    warnings = check(config)
+    request = Request(container_id="ID", bundle="/bundle", **request)
+    plan = compile_create(config, Facts(**{**HOSTS[host], **facts}), request)
+    plan.warnings[:0] = warnings
+    return plan
+
+
+def shown(name):
+    """Returns what is kept of a case."""
+    plan = plan_of(name)
+    return render(plan) + "".join(f"warning: {warning}\n" for warning in plan.warnings)
