@@ -26,7 +26,8 @@ CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 V2 = (Hierarchy(2, "/sys/fs/cgroup", CONTROLLERS, "/user.slice/session"),)
 
 HOSTS = {
-    "none": {"cgroups": (), "unified": False},
+    # no controllers: cgroups, and the program that decides about devices
+    "bare": {"cgroups": (Hierarchy(2, "/sys/fs/cgroup", (), "/"),), "unified": True},
     "v1": {"cgroups": V1, "unified": False},
     "hybrid": {"cgroups": HYBRID, "unified": False},
     "v2": {"cgroups": V2, "unified": True},
@@ -119,33 +120,33 @@ CASES = {
     "default-v1": (default_config(rootless=False), "v1", {}, {"console": True}),
     "default-hybrid": (default_config(rootless=False), "hybrid", {}, {"console": True}),
     "default-v2": (default_config(rootless=False), "v2", {}, {"console": True, "pid_file": "/run/pid"}),
-    "minimal": (base(), "none", {}, {}),
-    "no-process": ({k: v for k, v in base().items() if k != "process"}, "none", {}, {}),
-    "no-namespaces": (base(mounts=[], linux={}), "none", {}, {}),
+    "minimal": (base(), "bare", {}, {}),
+    "no-process": ({k: v for k, v in base().items() if k != "process"}, "bare", {}, {}),
+    "no-namespaces": (base(mounts=[], linux={}), "bare", {}, {}),
     # namespaces
     "namespaces-all-new": (linux("network", "ipc", "uts", "cgroup", "time"), "v2", {}, {}),
     "namespaces-joined": (
         joined(pid="/proc/7/ns/pid", network="/run/netns/blue", ipc="/proc/7/ns/ipc", uts="/proc/7/ns/uts"),
-        "none",
+        "bare",
         {},
         {},
     ),
-    "namespaces-own": (joined(network="/proc/self/ns/net"), "none", {"own_namespaces": frozenset(("network",))}, {}),
+    "namespaces-own": (joined(network="/proc/self/ns/net"), "bare", {"own_namespaces": frozenset(("network",))}, {}),
     "user-namespace": (linux("user", "ipc", **MAPS), "v2", {}, {}),
-    "user-namespace-joined": (joined(user="/proc/7/ns/user", ipc="/proc/7/ns/ipc"), "none", {}, {}),
+    "user-namespace-joined": (joined(user="/proc/7/ns/user", ipc="/proc/7/ns/ipc"), "bare", {}, {}),
     "user-namespace-unprivileged": (
         linux("user", **MAPS) | {"mounts": [PROC, bind("rbind")]},
-        "none",
+        "bare",
         {"privileged": False},
         {},
     ),
     "inside-a-user-namespace": (linux("ipc"), "v2", {"user_namespace": True}, {}),
     # the root
-    "root-read-only": (base(root={"path": "rootfs", "readonly": True}), "none", {}, {}),
-    "root-shared": (linux(rootfsPropagation="rshared"), "none", {}, {}),
-    "root-slave": (linux(rootfsPropagation="rslave"), "none", {}, {}),
-    "root-unbindable": (linux(rootfsPropagation="unbindable"), "none", {}, {}),
-    "no-pivot": (base(), "none", {"proc_mounts": ("/proc", "/sys")}, {"pivot": False}),
+    "root-read-only": (base(root={"path": "rootfs", "readonly": True}), "bare", {}, {}),
+    "root-shared": (linux(rootfsPropagation="rshared"), "bare", {}, {}),
+    "root-slave": (linux(rootfsPropagation="rslave"), "bare", {}, {}),
+    "root-unbindable": (linux(rootfsPropagation="unbindable"), "bare", {}, {}),
+    "no-pivot": (base(), "bare", {"proc_mounts": ("/proc", "/sys")}, {"pivot": False}),
     # mounts
     "mounts-of-every-type": (
         mounts(
@@ -166,7 +167,7 @@ CASES = {
                 "options": ["lowerdir=/a:/b", "upperdir=/c"],
             },
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
@@ -179,7 +180,7 @@ CASES = {
             bind("bind", "private", destination="/d", source="relative"),
             bind("bind", destination="relative/../e"),
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
@@ -197,13 +198,13 @@ CASES = {
             },
             {"destination": "/c", "type": "tmpfs", "options": ["defaults", "loud", "rw", "norelatime", "async"]},
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
     "mounts-copied-up": (
         mounts({"destination": "/etc", "type": "tmpfs", "options": ["tmpcopyup", "ro"]}),
-        "none",
+        "bare",
         {},
         {},
     ),
@@ -212,13 +213,13 @@ CASES = {
             {"destination": "/proc", "options": ["remount", "ro", "hidepid=2"]},
             {"destination": "/data", "options": ["remount", "bind", "nosuid"]},
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
     "mounts-over-proc": (
         mounts(bind("bind", destination="/proc/meminfo", source="/var/lib/lxcfs/proc/meminfo")),
-        "none",
+        "bare",
         {},
         {},
     ),
@@ -251,14 +252,14 @@ CASES = {
                 {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600},
             ]
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
-    "devices-of-the-host": (mounts(bind("rbind", destination="/dev", source="/dev")), "none", {}, {}),
+    "devices-of-the-host": (mounts(bind("rbind", destination="/dev", source="/dev")), "bare", {}, {}),
     "masked-and-read-only": (
         linux(maskedPaths=["/proc/kcore", "/sys/firmware"], readonlyPaths=["/proc/sys", "/proc/bus"]),
-        "none",
+        "bare",
         {},
         {},
     ),
@@ -291,7 +292,7 @@ CASES = {
     "cgroups-path-relative-v1": (linux(cgroupsPath="sub/web"), "v1", {}, {}),
     "cgroups-path-relative-v2": (linux(cgroupsPath="sub/../web"), "v2", {}, {}),
     # the process
-    "user": (process(user={"uid": 1000, "gid": 1001, "additionalGids": [5, 6], "umask": 0o077}), "none", {}, {}),
+    "user": (process(user={"uid": 1000, "gid": 1001, "additionalGids": [5, 6], "umask": 0o077}), "bare", {}, {}),
     "capabilities": (
         process(
             capabilities={
@@ -303,13 +304,13 @@ CASES = {
             },
             noNewPrivileges=True,
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
     "capabilities-not-to-be-had": (
         process(capabilities={"bounding": ["CAP_SYS_ADMIN", "CAP_OF_TOMORROW"], "ambient": ["CAP_KILL"]}),
-        "none",
+        "bare",
         {"bounding": (1 << 41) - 1 & ~(1 << 21)},
         {},
     ),
@@ -321,36 +322,36 @@ CASES = {
             ],
             oomScoreAdj=-500,
         ),
-        "none",
+        "bare",
         {},
         {},
     ),
     "terminal": (
         process(terminal=True, consoleSize={"height": 25, "width": 80}) | {"mounts": [PROC, TMPFS, DEVPTS]},
-        "none",
+        "bare",
         {},
         {"console": True},
     ),
     "program-by-path": (
         process(args=["server", "--port", "80", "with space"], env=["PATH=/opt/bin:/bin", "HOME=/srv", "A=1", "A=2"]),
-        "none",
+        "bare",
         {},
         {},
     ),
     "names-and-sysctls": (
         linux("uts", "ipc", "network", sysctl={"net.ipv4.ip_forward": "1", "kernel.shmmax": "1000"})
         | {"hostname": "web", "domainname": "example.org"},
-        "none",
+        "bare",
         {},
         {},
     ),
     "hooks": (
         base(hooks={kind: [{**HOOK, "args": ["hook", kind]}] for kind in KINDS}, annotations={"a": "b"}),
-        "none",
+        "bare",
         {},
         {},
     ),
-    "preserved-descriptors": (base(), "none", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),
+    "preserved-descriptors": (base(), "bare", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),
 }
 
 
