@@ -14,14 +14,25 @@ from ..errors import ConfigError, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from .model import Config, Json
 
+    Scanner = Callable[[str, int], tuple[Json, int]]
+
 try:
     from _json import make_scanner
 except ImportError:  # another interpreter, or a later CPython
-    from json.scanner import make_scanner
+    from json import JSONDecoder
+
+    def make_scanner(options: "_Options") -> "Scanner":  # type: ignore[no-redef]
+        return JSONDecoder(
+            object_pairs_hook=options.object_pairs_hook,
+            parse_float=options.parse_float,
+            parse_constant=options.parse_constant,
+        ).raw_decode
+
 
 MAX_SIZE = 16 << 20
 WHITESPACE = " \t\n\r"
@@ -62,7 +73,6 @@ class _Options:
     parse_float = staticmethod(_number)
     parse_int = int
     parse_constant = staticmethod(_constant)
-    memo: "dict[str, str]" = {}  # scratch space of the scanner in pure Python
 
 
 def parse(text: str, name: str) -> "Json":
