@@ -65,7 +65,8 @@ def test_signals_by_name_and_number(text, value):
     "text",
     [
         "", "X", "SIG", "SIGSIGTERM", "TERM ", " 9", "-9", "+9", "9.0", "1e1", "٣", "²", "9" * 10, "RTMIN+31",
-        "RTMAX-31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+x", "RTMIN+ 1", "RTMIN++1", "RTMIN+²", "RTMINUS", "KILL\n", "9\n",
+        "RTMAX-31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+x", "RTMIN+ 1", "RTMIN++1", "RTMIN+²", "RTMINUS",
+        "KILL\n", "9\n",
     ],
 )  # fmt: skip
 def test_what_is_no_signal(text):
