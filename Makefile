@@ -34,7 +34,7 @@ lint: build $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	CC=clang init/build.sh /dev/null 0 -Wno-unused-command-line-argument
+	CC=clang init/build.sh /dev/null 0
 
 # records anew which modules each command imports; the difference is for you to judge
 budget: build $(READY_DEV)

@@ -164,12 +164,11 @@ static void never_returned_to(void)
 static void heed_signals(void)
 {
 	static const u8 signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-	struct kernel_sigaction action = {
-		.handler = leave,
-		.flags = SA_RESTORER,
-		.restorer = never_returned_to,
-	};
+	struct kernel_sigaction action = { .flags = SA_RESTORER };
 
+	/* not in the initializer: a compiler may keep that in memory, where addresses would have to be relocated */
+	action.handler = leave;
+	action.restorer = never_returned_to;
 	for (u32 i = 0; i < sizeof signals; i++)
 		sys_rt_sigaction(signals[i], &action, NULL);
 }

@@ -2,18 +2,16 @@
 #include "plan.h"
 #include "text.h"
 
-static const char *signature_of(u32 code)
-{
-	switch (code) {
-#define OP(function, name, signature) \
-	case OP_##function:           \
-		return signature;
+/* Arrays and not pointers, which would have to be relocated: nobody does that for init. */
+static const char signatures[OP_COUNT][PLAN_MAX_ARGS + 1] = {
+#define OP(function, name, signature) signature,
 #include "ops.def"
 #undef OP
-	default:
-		return NULL;
-	}
-}
+};
+#define OP(function, name, signature) \
+	_Static_assert(sizeof signature <= PLAN_MAX_ARGS + 1, name " has too many arguments");
+#include "ops.def"
+#undef OP
 
 /* Takes `size` bytes from the ops area. */
 static bool take(const struct plan *plan, u32 *offset, void *out, u32 size)
@@ -81,11 +79,11 @@ int plan_next(const struct plan *plan, u32 *offset, struct op *op)
 
 	if (!take(plan, offset, &op->code, sizeof op->code))
 		return -EINVAL;
-	signature = signature_of(op->code);
-	if (signature == NULL)
+	if (op->code >= OP_COUNT)
 		return -EINVAL;
+	signature = signatures[op->code];
 	for (u32 i = 0; signature[i] != '\0'; i++)
-		if (i == PLAN_MAX_ARGS || !take_argument(plan, offset, signature[i], op, i))
+		if (!take_argument(plan, offset, signature[i], op, i))
 			return -EINVAL;
 	return 0;
 }
