@@ -17,7 +17,7 @@ RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 REQUIREMENTS = $(BIN)/python install/requirements.py
 
-.PHONY: demo test check lint build install fuzz golden budget test-vm bench clean
+.PHONY: demo test check lint build install fuzz golden budget test-vm bench figures clean
 
 demo: build
 	install/setup.sh demo
@@ -63,6 +63,14 @@ install: build
 	rm -rf $(DESTDIR)$(PREFIX)/lib/pyruntime
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
 	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
+
+# beside runc and crun, in one run; `make figures` also writes docs/performance.md anew
+bench: build $(READY_DEV)
+	install/setup.sh bench
+	$(BIN)/python conformance/bench $(BENCH)
+
+figures: BENCH = --svg docs/performance.svg --record docs/performance.md
+figures: bench
 
 # plans that are meant to have changed
 golden: build $(READY_DEV)

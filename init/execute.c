@@ -3,6 +3,7 @@
 
 #include <asm/signal.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 
 #define MAX_PASSWD (1u << 20)
 #define ACCESS_EXECUTE 1
@@ -127,14 +128,29 @@ int op_find_program(struct init *init, const struct op *op)
 	return op->arg[1].number != 0 ? -ENOENT : result;
 }
 
+static int give_back_open_files(const struct init *init)
+{
+	struct rlimit64 limit;
+	long result = 0;
+
+	if (init->open_files != 0)
+		result = sys_prlimit64(0, RLIMIT_NOFILE, NULL, &limit);
+	if (init->open_files == 0 || result < 0)
+		return (int)result;
+	limit.rlim_cur = init->open_files;
+	return (int)sys_prlimit64(0, RLIMIT_NOFILE, &limit, NULL);
+}
+
 /*
  * From here on nobody is there to report to until `start` comes. Dying with Python ends before it is told, since it may
  * be gone the moment it has answered; should it die without an answer the wait ends, and so does init.
  */
 int op_ready(struct init *init, const struct op *op)
 {
-	int result = (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
+	int result = give_back_open_files(init);
 
+	if (result == 0)
+		result = (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
 	if (result == 0)
 		result = op_barrier(init, op);
 	if (result < 0)

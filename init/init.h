@@ -14,6 +14,7 @@ struct init {
 	bool changed_directory;	    /* working-directory has succeeded */
 	const char *program;	    /* what find-program found */
 	const char *home;	    /* HOME=..., or NULL */
+	u64 open_files;		    /* soft limit that the container inherits; 0 when there is none to give back */
 	struct text detail;	    /* which step of the op failed, in words */
 	char detail_buffer[2048];
 	i32 slots[PLAN_MAX_SLOTS];  /* descriptor + 1; 0 is empty, so that untouched pages stay untouched */

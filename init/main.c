@@ -14,6 +14,7 @@
 #include <asm/signal.h>
 #include <linux/memfd.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 
 #define EXIT_BAD_PLAN 125
 
@@ -131,6 +132,22 @@ static void reset_process(void)
 	sys_umask(0); /* ops give modes in full */
 }
 
+/*
+ * Each bind mount is a descriptor until it is attached, and the usual soft limit of 1024 is too low for a thousand. The
+ * hard one is ours to use; the container gets back what we were given (op_ready), or what its config says.
+ */
+static void raise_open_files(struct init *init)
+{
+	struct rlimit64 limit;
+
+	if (sys_prlimit64(0, RLIMIT_NOFILE, NULL, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+		return;
+	init->open_files = limit.rlim_cur;
+	limit.rlim_cur = limit.rlim_max;
+	if (sys_prlimit64(0, RLIMIT_NOFILE, &limit, NULL) < 0)
+		init->open_files = 0; /* it stays as it is */
+}
+
 _Noreturn void init_main(int argc, const char *const *argv);
 
 _Noreturn void init_main(int argc, const char *const *argv)
@@ -143,6 +160,7 @@ _Noreturn void init_main(int argc, const char *const *argv)
 	if (plan < 3 || exe < 3)
 		reject("this program is run by pyruntime only");
 	reset_process();
+	raise_open_files(init);
 	if (!is_sealed(plan) || !is_sealed(exe))
 		reject("the plan or the program is not sealed");
 	if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)

@@ -10,7 +10,7 @@ packages() {
         test) echo busybox-static util-linux ;;
         check) echo clang ;;
         fuzz) echo clang libclang-rt-dev ;;
-        bench) echo busybox-static runc crun ;;
+        bench) echo busybox-static runc crun time util-linux ;;
         vm) echo qemu-system-x86 qemu-system-common busybox-static kmod zstd xz-utils lz4 ;;
         *) echo "setup.sh: what is $1?" >&2; exit 2 ;;
     esac

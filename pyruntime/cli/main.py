@@ -1,5 +1,6 @@
 """The dispatcher: global flags, then one command. Errors end up here, and nowhere else are they printed."""
 
+import gc
 import posix
 import sys
 
@@ -223,6 +224,7 @@ def _ensure_streams() -> None:
 
 def entry() -> None:
     """Runs the process's own command line and ends the process, without taking the interpreter apart first."""
+    gc.disable()  # a command is over before there is garbage worth looking for; `run` enables it again
     _ensure_streams()
     try:
         status = main(sys.argv[1:])

@@ -155,7 +155,7 @@ def read(path: str, missing: str) -> bytes:
         status = posix.fstat(fd)
         if not S_ISREG(status.st_mode):
             raise ConfigError("", f"{path} is not a regular file")
-        data = posix.read(fd, MAX_SIZE + 1) if status.st_size <= MAX_SIZE else b""
+        data = posix.read(fd, status.st_size + 1) if status.st_size <= MAX_SIZE else b""
         # a file system may give less than asked for
         while data and len(data) < status.st_size and (more := posix.read(fd, status.st_size - len(data))):
             data += more

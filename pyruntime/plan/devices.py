@@ -4,7 +4,7 @@ Both start from "nothing is allowed", apply the rules in their order (the last t
 every container may use: the default devices, terminals, and making (not opening) any device node.
 """
 
-from struct import pack
+from _struct import pack
 
 from ..errors import ConfigError
 

@@ -1,6 +1,6 @@
 """The plan as bytes, for init. The format is described in init/plan.h, which is the other end."""
 
-from struct import pack
+from _struct import pack
 
 from .ops import INIT, INIT_OPS, Plan
 

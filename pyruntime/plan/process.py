@@ -4,7 +4,7 @@ The order is the safe one: groups before user, directory as root and again as th
 read back by init. See capabilities(7), credentials(7).
 """
 
-from struct import pack
+from _struct import pack
 
 from ..config.names import CAPABILITIES, RLIMITS
 from ..errors import ConfigError

@@ -5,6 +5,7 @@ signals and to wait.
 """
 
 import _signal as signals
+import gc
 import posix
 import select
 import sys
@@ -110,6 +111,7 @@ class Foreground:
     def wait(self, pid: int) -> int:
         """Passes on input, output and signals until the container's first process has ended; returns its exit status,
         128 and the signal if one ended it."""
+        gc.enable()  # this may go on for months
         pidfd = posix.pidfd_open(pid)
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)

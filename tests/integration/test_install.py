@@ -71,6 +71,26 @@ def test_container_from_an_installation(which, request, bundle, tmp_path):
     assert result.err == ""
 
 
+@pytest.mark.parametrize("how", ["missing", "empty", "another interpreter's", "half written"])
+def test_launcher_works_without_a_good_image(tmp_path, how):
+    """So it is while pyruntime is being installed, and when the interpreter has been exchanged."""
+    launcher = install(tmp_path / "usr")
+    (image,) = launcher.parent.parent.glob("lib/pyruntime/pyruntime/_images/*/main")
+    data = image.read_bytes()
+    match how:
+        case "missing":
+            image.unlink()
+        case "empty":
+            image.write_bytes(b"")
+        case "another interpreter's":
+            image.write_bytes(data[:8] + b"\1\2\3\4" + data[12:])
+        case "half written":
+            image.write_bytes(data[: len(data) // 2])
+    done = subprocess.run([launcher, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("pyruntime version ")
+
+
 @pytest.mark.parametrize("which", ["installed", "from_wheel"])
 def test_images_hold_what_the_commands_need(which, request):
     """Without them the commands work, but take a third longer."""
@@ -78,4 +98,4 @@ def test_images_hold_what_the_commands_need(which, request):
     folders = [path for path in launcher.parent.parent.rglob("_images") if path.is_dir()]
     assert len(folders) == 1
     images = {path.name for path in folders[0].glob(f"{sys.implementation.cache_tag}/*")}
-    assert images >= {"create", "start", "state", "kill", "delete", "run", "list", "plan", "spec"}
+    assert images >= {"main", "create", "start", "state", "kill", "delete", "run", "list", "plan", "spec"}

@@ -444,3 +444,16 @@ def test_cgroup_mount_without_a_namespace_of_its_own(bundle):
     bundle.namespace("cgroup", False)
     name_seen = bundle.run("cat /sys/fs/cgroup/pids/pids.max; ls -d /sys/fs/cgroup/pids/*/ 2>/dev/null | wc -l").out
     assert name_seen == "max\n0\n"
+
+
+@pytest.mark.parametrize("limits", [[], [{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 512}]])
+def test_more_bind_mounts_than_the_soft_limit_on_open_files(bundle, tmp_path, limits):
+    """Each is a descriptor until all are in place; the container gets the limit of the caller, or of its config."""
+    for number in range(100):
+        bundle.mounts.append(
+            {"destination": f"/m/{number}", "type": "bind", "source": str(tmp_path), "options": ["bind"]}
+        )
+    bundle.process["rlimits"] = limits
+    bundle.runtime.prefix = ["prlimit", "--nofile=80:4096"]
+    result = bundle.run("grep -c ' /m/' /proc/self/mountinfo; ulimit -Sn; ulimit -Hn")
+    assert result.out.split() == ["100", *(["64", "512"] if limits else ["80", "4096"])]

@@ -1,5 +1,6 @@
 """Images hold what a command needs; an installed pyruntime works without them, or with damaged ones, just the same."""
 
+import importlib.util
 import marshal
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from install.images import build, needed
+from install.images import ALWAYS, build, needed
 from pyruntime import image
 from pyruntime.cli.help import COMMANDS
 
@@ -68,6 +69,11 @@ def image_of(package, command):
     return Path(image.path(str(package), command))
 
 
+def modules_in(path):
+    """Returns the entries of an image, those of extension modules left out."""
+    return [entry for entry in read(path) if entry[3] is not None]
+
+
 def read(path):
     data = path.read_bytes()
     assert data.startswith(image.MAGIC)
@@ -76,7 +82,7 @@ def read(path):
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_an_image_holds_what_the_list_names(built, command):
-    names = [name for name, *_ in read(image_of(built, command))]
+    names = [name for name, *_ in modules_in(image_of(built, command))]
     assert sorted(names) == sorted(needed(command))
     assert f"pyruntime.cli.{command}" in names
 
@@ -84,7 +90,7 @@ def test_an_image_holds_what_the_list_names(built, command):
 def test_images_name_the_files_they_are_made_from(built):
     """Tracebacks and pyruntime's own search for its files rely on it; no path of the machine that built them is in."""
     for command in COMMANDS:
-        for name, file, is_package, code in read(image_of(built, command)):
+        for name, file, is_package, code in modules_in(image_of(built, command)):
             assert (built.parent / file).is_file()
             assert code.co_filename == file
             assert is_package == file.endswith("__init__.py")
@@ -98,6 +104,29 @@ def test_the_order_in_an_image_leaves_nothing_to_import(built, command):
         [sys.executable, "-ISB", "-c", LOAD, built.parent, command], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.split() == needed(command)
+
+
+def test_the_launchers_image_holds_what_all_commands_need(built):
+    """The launcher takes the function that puts modules into place from the second entry."""
+    entries = read(image_of(built, "main"))
+    assert [name for name, *_ in entries][:2] == ["pyruntime", "pyruntime.image"]
+    assert sorted(name for name, *_ in entries) == sorted(ALWAYS)
+
+
+def test_extension_modules_are_named_by_their_file(built):
+    """Searching two directories for one takes longer than loading it."""
+    spec = importlib.util.find_spec("_json")
+    found = [entry for entry in read(image_of(built, "state")) if entry[3] is None]
+    assert found == ([("_json", spec.origin, False, None)] if spec.has_location else [])
+
+
+def test_an_extension_module_that_has_moved_is_imported_as_usual(installed, tmp_path):
+    """So it is after an update of the interpreter."""
+    path = image_of(installed, "spec")
+    entries = [("_json", str(tmp_path / "_json.so"), False, None), *modules_in(path)]
+    path.write_bytes(image.MAGIC + marshal.dumps(entries))
+    run(installed, "spec", "-b", tmp_path)
+    assert (tmp_path / "config.json").is_file()
 
 
 def test_a_command_takes_all_it_needs_from_its_image(installed, tmp_path):

@@ -30,7 +30,7 @@ LAYERS = {
     "__main__": {"cli"},
 }
 # the compiler of plans reads no file, asks the kernel nothing and looks at no clock
-PLAN_MAY_IMPORT = {"struct", "math", "typing", "collections.abc"}
+PLAN_MAY_IMPORT = {"_struct", "math", "typing", "collections.abc"}
 # of the layers below it, the compiler may have what is as pure as itself
 PLAN_MAY_USE = {
     "pyruntime",
