@@ -77,4 +77,4 @@ golden: build $(READY_DEV)
 	$(BIN)/python tests/golden/record.py
 
 clean:
-	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py
+	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py

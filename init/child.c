@@ -135,8 +135,7 @@ static void talk(struct child *child, struct pipes *pipes, int pidfd, struct tex
 
 static long spawn(const struct child *child, const struct pipes *pipes, int *pidfd)
 {
-	struct clone_args args = { .flags = CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD };
-	long pid = sys_clone3(&args);
+	long pid = sys_clone(CLONE_PIDFD | SIGCHLD, pidfd);
 
 	if (pid == 0)
 		become_child(child, pipes);

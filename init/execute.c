@@ -3,7 +3,6 @@
 
 #include <asm/signal.h>
 #include <linux/prctl.h>
-#include <linux/resource.h>
 
 #define MAX_PASSWD (1u << 20)
 #define ACCESS_EXECUTE 1
@@ -128,36 +127,26 @@ int op_find_program(struct init *init, const struct op *op)
 	return op->arg[1].number != 0 ? -ENOENT : result;
 }
 
-static int give_back_open_files(const struct init *init)
-{
-	struct rlimit64 limit;
-	long result = 0;
-
-	if (init->open_files != 0)
-		result = sys_prlimit64(0, RLIMIT_NOFILE, NULL, &limit);
-	if (init->open_files == 0 || result < 0)
-		return (int)result;
-	limit.rlim_cur = init->open_files;
-	return (int)sys_prlimit64(0, RLIMIT_NOFILE, &limit, NULL);
-}
-
 /*
- * From here on nobody is there to report to until `start` comes. Dying with Python ends before it is told, since it may
- * be gone the moment it has answered; should it die without an answer the wait ends, and so does init.
+ * From here on nobody is there to report to until `start` comes. Dying with Python ended in op_outlive, before it is told,
+ * since it may be gone the moment it has answered; should it die without an answer the wait ends, and so does init.
  */
 int op_ready(struct init *init, const struct op *op)
 {
-	int result = give_back_open_files(init);
+	int result = op_barrier(init, op);
 
-	if (result == 0)
-		result = (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
-	if (result == 0)
-		result = op_barrier(init, op);
 	if (result < 0)
 		return result;
 	sys_close(init->socket);
 	init->socket = -1;
 	return 0;
+}
+
+int op_outlive(struct init *init, const struct op *op)
+{
+	(void)init;
+	(void)op;
+	return (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
 }
 
 struct kernel_sigaction { /* struct sigaction of the kernel, not of libc */
@@ -189,31 +178,18 @@ static void heed_signals(void)
 		sys_rt_sigaction(signals[i], &action, NULL);
 }
 
-/* While it waits, which may be for days, init holds nothing that a process in its namespaces could be after. */
-static void close_all_slots_but(struct init *init, u64 one, u64 other)
-{
-	for (u64 slot = 1; slot < PLAN_MAX_SLOTS; slot++)
-		if (slot != one && slot != other)
-			slot_close(init, slot);
-	sys_close(init->root);
-	init->root = -1;
-}
-
 int op_wait_start(struct init *init, const struct op *op)
 {
-	int start = slot_fd(init, op->arg[0].number);
 	long result;
 	u8 byte;
 
-	init->started = slot_fd(init, op->arg[1].number);
-	if (start < 0 || init->started < 0)
-		return -EBADF;
-	close_all_slots_but(init, op->arg[0].number, op->arg[1].number);
+	(void)op;
 	heed_signals();
 	do
-		result = sys_read(start, &byte, 1);
+		result = sys_read(init->start, &byte, 1);
 	while (result == -EINTR);
-	slot_close(init, op->arg[0].number);
+	sys_close(init->start);
+	init->start = -1;
 	if (result < 0)
 		return (int)result;
 	return result == 1 ? 0 : -EPIPE;
@@ -269,33 +245,16 @@ static _Noreturn void report_failed_exec(const char *program, long error)
 	sys_exit_group(255);
 }
 
-/*
- * Closes everything but the standard streams, the preserved descriptors, and the fifo whose closing by the kernel tells
- * `start` that the program runs; that one is close-on-exec and nothing that could be executed.
- */
-static long close_descriptors(struct init *init, u32 preserved)
+/* The vectors are made before the filter is there, which may not let us have memory. */
+int op_arguments(struct init *init, const struct op *op)
 {
-	int keep = 3 + (int)preserved;
-	long result = 0;
-
-	if (init->started != keep)
-		result = sys_dup3(init->started, keep, O_CLOEXEC);
-	if (result == -EBADF) /* beyond the container's limit on open files: then it is closed a moment early */
-		result = sys_close_range((u32)keep, ~0u, 0);
-	else if (result >= 0)
-		result = sys_close_range((u32)keep + 1, ~0u, 0);
-	for (int fd = 3; fd < keep && result >= 0; fd++)
-		result = sys_fcntl(fd, F_SETFD, 0);
-	return result;
+	init->argv = list_vector(&op->arg[0], NULL);
+	init->envp = list_vector(&op->arg[1], init->home);
+	return init->argv == NULL || init->envp == NULL ? -ENOMEM : 0;
 }
 
 int op_execute(struct init *init, const struct op *op)
 {
-	const char *const *argv = list_vector(&op->arg[0], NULL);
-	const char *const *envp = list_vector(&op->arg[1], init->home);
-	long result = close_descriptors(init, (u32)op->arg[2].number);
-
-	if (result >= 0)
-		result = argv == NULL || envp == NULL ? -ENOMEM : sys_execve(init->program, argv, envp);
-	report_failed_exec(init->program, result);
+	(void)op;
+	report_failed_exec(init->program, sys_execve(init->program, init->argv, init->envp));
 }

@@ -9,12 +9,16 @@ struct init {
 	struct plan plan;
 	u32 index;		    /* of the op that runs */
 	int socket;		    /* handshake with Python; -1 once ready */
+	int start;		    /* fifo on which `start` says to go on; -1 before close-descriptors */
 	int started;		    /* fifo to tell `start` how it went; -1 before */
 	int root;		    /* the container's root; -1 before attach-root or use-root */
 	bool changed_directory;	    /* working-directory has succeeded */
 	const char *program;	    /* what find-program found */
 	const char *home;	    /* HOME=..., or NULL */
+	const char *const *argv;    /* for execve(2) */
+	const char *const *envp;
 	u64 open_files;		    /* soft limit that the container inherits; 0 when there is none to give back */
+	u32 slots_used;		    /* behind the last slot that has ever been filled */
 	struct text detail;	    /* which step of the op failed, in words */
 	char detail_buffer[2048];
 	i32 slots[PLAN_MAX_SLOTS];  /* descriptor + 1; 0 is empty, so that untouched pages stay untouched */
@@ -30,9 +34,17 @@ int slot_store(struct init *init, u64 slot, long fd);	 /* 0 or -EBADF; passes a 
 void slot_close(struct init *init, u64 slot);
 
 /* message.c: what init tells Python and how it waits for the answer */
-enum message_kind { MESSAGE_CLONED = 1, MESSAGE_BARRIER = 2, MESSAGE_ERROR = 3, MESSAGE_STEP = 4, MESSAGE_STARTED = 5 };
+enum message_kind {
+	MESSAGE_CLONED = 1,
+	MESSAGE_BARRIER = 2,
+	MESSAGE_ERROR = 3,
+	MESSAGE_STEP = 4,
+	MESSAGE_STARTED = 5,
+	MESSAGE_OFFER = 6,
+};
 int message_send(struct init *init, enum message_kind kind, i32 value);
 int message_wait(struct init *init);			 /* until Python says go; -EPIPE when it is gone */
+int message_offer(struct init *init, int fd);		 /* lets Python take over a descriptor, then closes it */
 _Noreturn void message_fail(struct init *init, int error);
 int failed(struct init *init, const char *step, long result); /* notes the step, returns the result */
 
@@ -53,13 +65,15 @@ int open_beneath(int directory, const char *path, u64 open_flags);
 int set_attributes(int mount, const struct attributes *attributes);
 int attach_mount(struct init *init, int mount, const char *destination, u32 flags);
 int attach_to(int mount, int target);
+int map_ids(int mount, int user_namespace, bool recursive);
 bool is_type(int fd, i64 magic);
 
 /* copyup.c */
 int copy_up(int from, int to);
 
-/* procfs.c */
+/* namespace.c */
 int write_value(int directory, const char *path, const char *value, size_t size);
+int name_self(int procfs, const char *file, char path[PATH_MAX]);
 
 /* child.c: a program run by init, for hooks */
 struct child_input {

@@ -134,7 +134,7 @@ static void reset_process(void)
 
 /*
  * Each bind mount is a descriptor until it is attached, and the usual soft limit of 1024 is too low for a thousand. The
- * hard one is ours to use; the container gets back what we were given (op_ready), or what its config says.
+ * hard one is ours to use; the container gets back what we were given when they are closed (op_close_descriptors).
  */
 static void raise_open_files(struct init *init)
 {
@@ -166,6 +166,7 @@ _Noreturn void init_main(int argc, const char *const *argv)
 	if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		reject("close_range: the kernel is older than 5.11");
 	sys_close(exe);
+	init->start = -1;
 	init->started = -1;
 	init->root = -1;
 	load_plan(init, plan);

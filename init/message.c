@@ -59,6 +59,20 @@ int message_wait(struct init *init)
 	return result == 1 ? 0 : -EPIPE;
 }
 
+/*
+ * Python takes it out of this process with pidfd_getfd(2). It cannot be sent: a filter may keep sendmsg(2) waiting for
+ * the very agent that this descriptor is for.
+ */
+int message_offer(struct init *init, int fd)
+{
+	int result = message_send(init, MESSAGE_OFFER, fd);
+
+	if (result == 0)
+		result = message_wait(init);
+	sys_close(fd);
+	return result;
+}
+
 _Noreturn void message_fail(struct init *init, int error)
 {
 	/* nobody may be left to read it: then there is nobody to tell */

@@ -181,12 +181,15 @@ static int make_mount(struct init *init, const char *type, const char *source, c
 int op_mount(struct init *init, const struct op *op)
 {
 	u32 flags = (u32)op->arg[5].number;
+	int user_namespace = op->arg[6].number != 0 ? slot_fd(init, op->arg[6].number) : 0;
 	int mount = make_mount(init, op->arg[1].data, op->arg[2].data, &op->arg[3]);
 	int result;
 
 	if (mount < 0)
 		return mount;
 	result = failed(init, "mount_setattr", set_attributes(mount, &op->attributes));
+	if (result == 0 && op->arg[6].number != 0)
+		result = failed(init, "map ids", user_namespace < 0 ? user_namespace : map_ids(mount, user_namespace, false));
 	if (result == 0)
 		result = attach_mount(init, mount, op->arg[4].data, flags);
 	if (result == 0 && op->arg[0].number != 0)

@@ -37,24 +37,29 @@ int write_value(int directory, const char *path, const char *value, size_t size)
 	return (size_t)result == size ? 0 : -EIO;
 }
 
-/* Writes to /proc/<this process>/<file>; "self" is a link, which the look-up refuses, so its number is read first. */
+/* The path of /proc/<this process>/<file>; "self" is a link, which the look-up refuses, so its number is read first. */
+int name_self(int procfs, const char *file, char path[PATH_MAX])
+{
+	char number[32];
+	struct text text;
+	long size = sys_readlinkat(procfs, "self", number, sizeof number);
+
+	if (size < 0)
+		return (int)size;
+	text_start(&text, path, PATH_MAX);
+	text_add(&text, number, (size_t)size);
+	text_add(&text, "/", 1);
+	text_string(&text, file);
+	return 0;
+}
+
 int op_write_self(struct init *init, const struct op *op)
 {
 	int procfs = slot_fd(init, op->arg[0].number);
-	char number[32], path[PATH_MAX];
-	struct text text;
-	long size;
+	char path[PATH_MAX];
+	int result = procfs < 0 ? procfs : failed(init, "read /proc/self", name_self(procfs, op->arg[1].data, path));
 
-	if (procfs < 0)
-		return procfs;
-	size = sys_readlinkat(procfs, "self", number, sizeof number);
-	if (size < 0)
-		return failed(init, "read /proc/self", size);
-	text_start(&text, path, sizeof path);
-	text_add(&text, number, (size_t)size);
-	text_add(&text, "/", 1);
-	text_add(&text, op->arg[1].data, op->arg[1].size);
-	return write_value(procfs, path, op->arg[2].data, op->arg[2].size);
+	return result < 0 ? result : write_value(procfs, path, op->arg[2].data, op->arg[2].size);
 }
 
 int op_sysctl(struct init *init, const struct op *op)

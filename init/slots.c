@@ -16,6 +16,8 @@ int slot_store(struct init *init, u64 slot, long fd)
 		return -EBADF;
 	}
 	init->slots[slot] = (i32)fd + 1;
+	if (slot >= init->slots_used)
+		init->slots_used = (u32)slot + 1;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/sched/types.h>
 #include <linux/stat.h>
 #include <linux/time_types.h>
 #include <stdbool.h>
@@ -194,6 +195,9 @@ static inline long sys_fstatfs(int fd, struct statfs_result *out) { return SYS_2
 /* ---- processes */
 
 static inline long sys_clone3(const struct clone_args *args) { return SYS_2(__NR_clone3, args, sizeof *args); }
+/* clone(2) of old: profiles that were written before clone3 refuse that one. The order of the last two arguments depends
+ * on the architecture; neither is used. */
+static inline long sys_clone(u64 flags, int *pidfd) { return SYS_5(__NR_clone, flags, 0, pidfd, 0, 0); }
 static inline long sys_unshare(u64 flags) { return SYS_1(__NR_unshare, flags); }
 static inline long sys_setns(int fd, u64 type) { return SYS_2(__NR_setns, fd, type); }
 static inline long sys_setsid(void) { return SYS_0(__NR_setsid); }
@@ -223,6 +227,23 @@ static inline long sys_sethostname(const char *name, size_t size) { return SYS_2
 static inline long sys_setdomainname(const char *name, size_t size) { return SYS_2(__NR_setdomainname, name, size); }
 static inline long sys_keyctl(int command, u64 a, u64 b, u64 c) { return SYS_4(__NR_keyctl, command, a, b, c); }
 static inline long sys_bpf(int command, const void *attr, size_t size) { return SYS_3(__NR_bpf, command, attr, size); }
+static inline long sys_seccomp(u32 operation, u32 flags, const void *arguments)
+{
+	return SYS_3(__NR_seccomp, operation, flags, arguments);
+}
+static inline long sys_sched_setattr(int pid, const struct sched_attr *attr)
+{
+	return SYS_3(__NR_sched_setattr, pid, attr, 0);
+}
+static inline long sys_ioprio_set(int which, int who, u32 priority)
+{
+	return SYS_3(__NR_ioprio_set, which, who, priority);
+}
+static inline long sys_set_mempolicy(u32 mode, const void *nodes, u64 bits)
+{
+	return SYS_3(__NR_set_mempolicy, mode, nodes, bits);
+}
+static inline long sys_personality(u64 persona) { return SYS_1(__NR_personality, persona); }
 static inline long sys_rt_sigaction(int signal, const void *action, void *old)
 {
 	return SYS_4(__NR_rt_sigaction, signal, action, old, 8);
@@ -269,7 +290,16 @@ struct control_message {
 #define SOL_SOCKET_LEVEL 1
 #define SCM_RIGHTS_TYPE 1
 #define MSG_NOSIGNAL_FLAG 0x4000
+#define AF_UNIX_DOMAIN 1
+#define AF_NETLINK_DOMAIN 16
+#define SOCK_DGRAM_TYPE 2
+#define SOCK_RAW_TYPE 3
+#define SOCK_CLOEXEC_FLAG 02000000
 
+static inline long sys_socket(int domain, int type, int protocol)
+{
+	return SYS_3(__NR_socket, domain, type, protocol);
+}
 static inline long sys_sendmsg(int fd, const struct message_header *message, int flags)
 {
 	return SYS_3(__NR_sendmsg, fd, message, flags);

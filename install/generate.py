@@ -13,9 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 INIT = ROOT / "init"
-sys.path.insert(0, str(ROOT / "specs"))
+sys.path[:0] = [str(ROOT / "specs"), str(ROOT / "install")]
 
-from compile import compile_schema  # noqa: E402 (specs/compile.py, found through the path above)
+from bindings import write_bindings  # noqa: E402 (found through the path above, as the next one is)
+from compile import compile_schema  # noqa: E402
 
 OP = re.compile(r'^OP\((\w+), "([a-z-]+)", "([usbla]*)"\)', re.MULTILINE)
 
@@ -45,7 +46,7 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 def generate(package: Path) -> None:
-    """Writes _init, _build.py and config/verdict.py into the package directory."""
+    """Writes _init, _build.py, config/verdict.py and run/_libseccomp.py into the package directory."""
     number = table_hash()
     program = package / "_init"
     subprocess.run([str(INIT / "build.sh"), str(program), f"{number:#x}ULL"], check=True)
@@ -53,6 +54,7 @@ def generate(package: Path) -> None:
     digest = hashlib.sha256(program.read_bytes()).hexdigest()
     write_if_changed(package / "_build.py", BUILD.format(name=program.name, digest=digest, table_hash=f"{number:#x}"))
     write_if_changed(package / "config" / "verdict.py", compile_schema(str(ROOT / "specs" / "config.schema.json")))
+    write_bindings(package)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
         cgroupsMade: list[str]
         # file that says whether the container is frozen, "" for none
         freezer: str
+        # directories of resctrl that were not there before
+        rdt: list[str]
         # killing the first process kills them all
         ownPidNamespace: bool
         # there is a program to start

@@ -1,4 +1,4 @@
-"""What a schema cannot say: rules between members, and what this version does not do.
+"""What a schema cannot say: rules between members. Those for members that few configs have are in config/rules.py.
 
 The schema has accepted the config before any of this runs.
 """
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from .model import Config, IdMapping, Linux, Process
+    from .model import Config, IdMapping, Linux, Mount, Process
 
 # config.md, Platform-specific configuration
 OTHER_PLATFORMS = ("freebsd", "solaris", "vm", "windows", "zos")
@@ -31,8 +31,27 @@ def check(config: "Config") -> list[str]:
     _mappings(linux, kinds)
     if "process" in config:
         _process(config["process"])
-    _unsupported(config)
+    if _is_rare(config):
+        from .rules import check_rare
+
+        check_rare(config, kinds)
     return warnings
+
+
+def _is_rare(config: "Config") -> bool:
+    """Whether there is anything that the rules for rare members are about."""
+    linux, process = config.get("linux", {}), config.get("process", {})
+    if "seccomp" in linux or "netDevices" in linux or "intelRdt" in linux or "memoryPolicy" in linux:
+        return True
+    if "timeOffsets" in linux or "scheduler" in process or "execCPUAffinity" in process:
+        return True
+    return any(is_id_mapped(mount) for mount in config.get("mounts", ()))
+
+
+def is_id_mapped(mount: "Mount") -> bool:
+    """Whether a mount asks for its ids to be mapped (config.md, Linux mount options)."""
+    options = mount.get("options", ())
+    return "idmap" in options or "ridmap" in options or "uidMappings" in mount or "gidMappings" in mount
 
 
 def _version(version: str, warnings: list[str]) -> None:
@@ -67,8 +86,13 @@ def _mappings(linux: "Linux", kinds: dict[str, str]) -> None:
                 raise ConfigError(origin, "a new user namespace needs a mapping")
             if not any(entry["containerID"] == 0 for entry in mappings):
                 raise ConfigError(origin, "id 0 of the container is not mapped")
-        for side in ("containerID", "hostID"):
-            _overlap(mappings, side, origin)
+        check_map(mappings, origin)
+
+
+def check_map(mappings: "list[IdMapping]", origin: str) -> None:
+    """Refuses an id map that the kernel would refuse (user_namespaces(7)). Raises ConfigError."""
+    for side in ("containerID", "hostID"):
+        _overlap(mappings, side, origin)
 
 
 def _overlap(mappings: "list[IdMapping]", side: str, origin: str) -> None:
@@ -148,41 +172,3 @@ def _process(process: "Process") -> None:
         seen.add(limit["type"])
         if limit["soft"] > limit["hard"]:
             raise ConfigError(f"{origin}.soft", f"{limit['soft']} is more than the hard limit, {limit['hard']}")
-
-
-# What the specification has and this version does not do. Refused, never ignored: it may be what keeps a container in.
-UNSUPPORTED_PROCESS = ("apparmorProfile", "selinuxLabel", "scheduler", "ioPriority")
-UNSUPPORTED_LINUX = (
-    "timeOffsets",
-    "netDevices",
-    "seccomp",
-    "mountLabel",
-    "intelRdt",
-    "memoryPolicy",
-    "personality",
-)
-UNSUPPORTED_RESOURCES = ("network", "rdma")
-# asks for a directory in resctrl by being there
-MEANT_WHEN_EMPTY = ("intelRdt",)
-
-NOT_YET = "is not supported by this version of pyruntime"
-
-
-def _unsupported(config: "Config") -> None:
-    linux = config.get("linux", {})
-    groups: list[tuple[str, object, tuple[str, ...]]] = [
-        ("process", config.get("process", {}), UNSUPPORTED_PROCESS),
-        ("linux", linux, UNSUPPORTED_LINUX),
-        ("linux.resources", linux.get("resources", {}), UNSUPPORTED_RESOURCES),
-    ]
-    for origin, members, names in groups:
-        for name in names:
-            if members.get(name) or (name in MEANT_WHEN_EMPTY and name in members):  # type: ignore[attr-defined,operator]
-                raise ConfigError(f"{origin}.{name}", NOT_YET)
-    for index, mount in enumerate(config.get("mounts", ())):
-        for name in ("uidMappings", "gidMappings"):
-            if mount.get(name):
-                raise ConfigError(f"mounts[{index}].{name}", NOT_YET)
-        for option in mount.get("options", ()):
-            if option in ("idmap", "ridmap"):
-                raise ConfigError(f"mounts[{index}].options", f'"{option}" {NOT_YET}')

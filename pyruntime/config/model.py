@@ -188,6 +188,21 @@ class HugepageLimit(TypedDict):
     limit: int
 
 
+class InterfacePriority(TypedDict):
+    name: str
+    priority: int
+
+
+class Network(TypedDict, total=False):
+    classID: int
+    priorities: list[InterfacePriority]
+
+
+class RdmaLimit(TypedDict, total=False):
+    hcaHandles: int
+    hcaObjects: int
+
+
 class Resources(TypedDict, total=False):
     devices: list[DeviceRule]
     memory: Memory
@@ -195,29 +210,82 @@ class Resources(TypedDict, total=False):
     pids: Pids
     blockIO: BlockIO
     hugepageLimits: list[HugepageLimit]
-    network: dict[str, Json]
-    rdma: dict[str, Json]
+    network: Network
+    rdma: dict[str, RdmaLimit]
     unified: dict[str, str]
+
+
+class TimeOffset(TypedDict, total=False):
+    secs: int
+    nanosecs: int
+
+
+class NetDevice(TypedDict, total=False):
+    name: str
+
+
+class SeccompArg(TypedDict):
+    index: int
+    value: int
+    valueTwo: NotRequired[int]
+    op: str
+
+
+class SeccompRule(TypedDict):
+    names: list[str]
+    action: str
+    errnoRet: NotRequired[int]
+    args: NotRequired[list[SeccompArg]]
+
+
+class Seccomp(TypedDict):
+    defaultAction: str
+    defaultErrnoRet: NotRequired[int]
+    architectures: NotRequired[list[str]]
+    flags: NotRequired[list[str]]
+    listenerPath: NotRequired[str]
+    listenerMetadata: NotRequired[str]
+    syscalls: NotRequired[list[SeccompRule]]
+
+
+class IntelRdt(TypedDict, total=False):
+    closID: str
+    schemata: list[str]
+    l3CacheSchema: str
+    memBwSchema: str
+    enableMonitoring: bool
+    enableCMT: bool
+    enableMBM: bool
+
+
+class MemoryPolicy(TypedDict):
+    mode: str
+    nodes: NotRequired[str]
+    flags: NotRequired[list[str]]
+
+
+class Personality(TypedDict):
+    domain: str
 
 
 class Linux(TypedDict, total=False):
     namespaces: list[Namespace]
     uidMappings: list[IdMapping]
     gidMappings: list[IdMapping]
-    timeOffsets: dict[str, Json]
+    timeOffsets: dict[str, TimeOffset]
     devices: list[Device]
-    netDevices: dict[str, Json]
+    netDevices: dict[str, NetDevice]
     cgroupsPath: str
     resources: Resources
     rootfsPropagation: str
     sysctl: dict[str, str]
-    seccomp: dict[str, Json]
+    seccomp: Seccomp
     maskedPaths: list[str]
     readonlyPaths: list[str]
     mountLabel: str
-    intelRdt: dict[str, Json]
-    memoryPolicy: dict[str, Json]
-    personality: dict[str, Json]
+    intelRdt: IntelRdt
+    memoryPolicy: MemoryPolicy
+    personality: Personality
 
 
 class Config(TypedDict):

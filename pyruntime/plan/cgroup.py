@@ -54,12 +54,28 @@ def place(hierarchy: Hierarchy, wanted: str, container_id: str, unified: bool) -
     return f"{hierarchy.mountpoint}{base}{name}"
 
 
+def _owner(config: "Config", facts: Facts, isolation: Isolation) -> int:
+    """Returns to whom the container's cgroup goes: its root, if it has a user namespace and a cgroup namespace of its
+    own, and mounts cgroup v2 writably. -1 otherwise."""
+    if not (facts.unified and isolation.maps_ids and "cgroup" in isolation.new):
+        return -1
+    for mount in config.get("mounts", ()):
+        options = mount.get("options", ())
+        shown = clean(mount["destination"]) == "/sys/fs/cgroup" and mount.get("source") == "cgroup"
+        if shown and "ro" not in options and "rro" not in options:
+            for entry in config["linux"]["uidMappings"]:
+                if entry["containerID"] == 0:
+                    return entry["hostID"]
+    return -1
+
+
 class CgroupPlan:
     """The cgroups of one container."""
 
     __slots__ = (
         "_facts",
         "_own_view",
+        "_owner",
         "_resources",
         "_writes",
         "directories",
@@ -71,6 +87,8 @@ class CgroupPlan:
     ) -> None:
         self._own_view = "cgroup" in isolation.new
         linux = config.get("linux", {})
+        # user id on the host that the container's cgroup will belong to, -1 if it stays the runtime's
+        self._owner = _owner(config, facts, isolation)
         wanted = linux.get("cgroupsPath", "")
         self._facts = facts
         self._resources = linux.get("resources", {})
@@ -122,9 +140,16 @@ class CgroupPlan:
                 plan.clone_into = directory
             kind = "cpuset" if "cpuset" in hierarchy.controllers else ""
             plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, sorted(needed))
+        self._hand_over(plan)
         for directory, write in self._writes:
             if not _forbids_birth(write):
                 self._write(plan, directory, write)
+
+    def _hand_over(self, plan: Plan) -> None:
+        """Gives the cgroup to the container's root where it may be written to in there (config-linux.md, Cgroup
+        ownership): what systemd in a container needs."""
+        if self._owner >= 0:
+            plan.host("own-cgroup", "linux.cgroupsPath", self.directories[0], self._owner, self._facts.delegate)
 
     def enter(self, plan: Plan) -> None:
         """Adds the ops that move init into its cgroups of v1 before the clone; the clone does it for v2.

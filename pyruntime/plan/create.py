@@ -7,6 +7,11 @@ Every part of the config becomes ops in one place, called from here:
     mounts                                        plan/mounts.py
     root, linux.devices, masked and other paths   plan/filesystem.py
     process, hostname, domainname, sysctl         plan/process.py
+    scheduler, ioPriority, memoryPolicy, …        plan/schedule.py
+    seccomp, AppArmor, SELinux                    plan/confine.py
+    netDevices                                    plan/network.py
+    intelRdt                                      plan/rdt.py
+    id-mapped mounts                              plan/idmap.py
     hooks                                         plan/hooks.py
 """
 
@@ -14,16 +19,13 @@ from ..config.check import check_isolation
 from . import filesystem, mounts, namespaces, process
 from .cgroup import CgroupPlan
 from .facts import Facts, Request
-from .ops import (
-    BARRIER_READY,
-    SLOT_START,
-    SLOT_STARTED,
-    Plan,
-)
+from .network import network
+from .ops import BARRIER_READY, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
+    from .rdt import RdtPlan
 
 
 def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
@@ -34,9 +36,16 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
     cgroup = CgroupPlan(config, facts, request, isolation, plan.warnings)
     tree = mounts.Mounts(config, facts, request, isolation, cgroup)
 
+    rdt = _rdt(config, facts, request)
+
     plan.host("write-state", "", "creating")
     cgroup.create(plan)
+    if rdt is not None:
+        plan.rdt = rdt.owned
+        rdt.create(plan)
     plan.host("spawn", "")
+    if rdt is not None:
+        rdt.enter(plan)
     _on_the_host(plan, config, facts, request, isolation, cgroup, tree)
     _in_the_container(plan, config, facts, request, isolation, cgroup, tree)
     _ready(plan, request)
@@ -45,8 +54,16 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
             from .hooks import start_container
 
             start_container(plan, config, request)
-        process.execute(plan, config["process"], request)
+        process.execute(plan)
     return plan
+
+
+def _rdt(config: "Config", facts: Facts, request: Request) -> "RdtPlan | None":
+    if "intelRdt" not in config.get("linux", {}):
+        return None
+    from .rdt import RdtPlan
+
+    return RdtPlan(config["linux"]["intelRdt"], facts, request)
 
 
 def _on_the_host(
@@ -71,7 +88,7 @@ def _on_the_host(
         namespaces.join(plan, isolation, user=True)
         namespaces.join(plan, isolation, user=False)
         filesystem.open_root(plan, config, request, isolation)
-    namespaces.clone(plan, isolation)
+    namespaces.clone(plan, config, isolation)
 
 
 def _in_the_container(
@@ -87,7 +104,8 @@ def _in_the_container(
     plan.init("session", "")
     namespaces.settle(plan, isolation)
     cgroup.settle(plan)
-    process.keyring(plan, request)
+    network(plan, config, isolation)
+    process.keyring(plan, config, facts, request)
     filesystem.attach_root(plan, config, isolation)
     if not facts.privileged:
         tree.open_sources(plan)
@@ -102,7 +120,10 @@ def _in_the_container(
     filesystem.close_off(plan, config, request, isolation, tree)
     process.names(plan, config)
     if "process" in config:
-        process.identity(plan, config, facts, isolation)
+        process.identity(plan, config, facts, request, isolation)
+    else:
+        process.close_descriptors(plan, request)
+        plan.init("outlive", "")
 
 
 def _ready(plan: Plan, request: Request) -> None:
@@ -111,4 +132,4 @@ def _ready(plan: Plan, request: Request) -> None:
         plan.host("write-pid-file", "", request.pid_file)
     plan.host("write-state", "", "created")
     plan.host("pass-barrier", "", BARRIER_READY)
-    plan.init("wait-start", "", SLOT_START, SLOT_STARTED)
+    plan.init("wait-start", "")

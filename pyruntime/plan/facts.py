@@ -19,11 +19,16 @@ class Facts:
     """The host as far as plans depend on it."""
 
     __slots__ = (
+        "apparmor",
         "bounding",
         "cgroups",
+        "delegate",
+        "filter",
         "own_namespaces",
         "privileged",
         "proc_mounts",
+        "resctrl",
+        "selinux",
         "unified",
         "user_namespace",
     )
@@ -38,6 +43,11 @@ class Facts:
         unified: bool = True,
         own_namespaces: "frozenset[str]" = frozenset(),
         proc_mounts: tuple[str, ...] = (),
+        apparmor: bool = False,
+        selinux: bool = False,
+        resctrl: str = "",
+        delegate: tuple[str, ...] = (),
+        filter: bytes = b"",  # noqa: A002 (what the kernel calls it)
     ) -> None:
         # may mount and join namespaces where it is: root, or root in a user namespace that owns its mount namespace
         self.privileged = privileged
@@ -52,6 +62,15 @@ class Facts:
         self.own_namespaces = own_namespaces
         # mount points of proc and sysfs on the host; only known when --no-pivot needs them
         self.proc_mounts = proc_mounts
+        # security modules that are in force
+        self.apparmor = apparmor
+        self.selinux = selinux
+        # where resctrl is mounted, "" if nowhere
+        self.resctrl = resctrl
+        # files of a cgroup that may be given to whom it is delegated (cgroups(7))
+        self.delegate = delegate
+        # the system call filter of the config, compiled; empty if it has none
+        self.filter = filter
 
 
 class Request:

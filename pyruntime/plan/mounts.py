@@ -1,5 +1,6 @@
 """mounts: what each entry asks for, in the terms of the new mount API, and the ops that do it, in the order given."""
 
+from ..config.check import is_id_mapped
 from ..config.names import (
     AT_RECURSIVE,
     COVERABLE_PROC_FILES,
@@ -28,6 +29,8 @@ from .ops import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..config.model import Config, Mount
     from .ops import Attributes
 
@@ -35,10 +38,32 @@ if TYPE_CHECKING:
 VIRTUAL = ("tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "devtmpfs", "ramfs", "securityfs", "bpf")
 
 
+# SELinux labels these itself, by what they hold
+UNLABELLED = ("proc", "sysfs")
+
+
+def _label(label: str, facts: Facts) -> list[str]:
+    """Returns the parameters for linux.mountLabel."""
+    if not label:
+        return []
+    from .confine import mount_label
+
+    return mount_label(label, facts)
+
+
 class Options:
     """The options of one mount, sorted by what they mean."""
 
-    __slots__ = ("attributes", "bind", "copy_up", "data", "propagation", "recursive", "remount", "superblock")
+    __slots__ = (
+        "attributes",
+        "bind",
+        "copy_up",
+        "data",
+        "propagation",
+        "recursive",
+        "remount",
+        "superblock",
+    )
 
     def __init__(self, options: "list[str]") -> None:
         self.bind = ""  # "", "bind" or "rbind"
@@ -68,7 +93,7 @@ class Options:
             self.copy_up = True
         elif option in SUPERBLOCK_OPTIONS:
             self.superblock.append(option)
-        elif option and option not in IGNORED_OPTIONS:
+        elif option and option not in (*IGNORED_OPTIONS, "idmap", "ridmap"):
             self.data.append(option)
 
     def bits(self, default_propagation: int) -> "Attributes":
@@ -94,7 +119,7 @@ def _change(bits: list[int], option: str) -> None:
 class Entry:
     """One mount of the config, understood."""
 
-    __slots__ = ("destination", "kind", "mount", "options", "origin", "slot", "source")
+    __slots__ = ("destination", "id_map", "kind", "mount", "options", "origin", "slot", "source")
 
     def __init__(self, mount: "Mount", index: int, bundle: str) -> None:
         self.mount = mount
@@ -104,6 +129,8 @@ class Entry:
         self.kind = mount.get("type", "")
         self.source = mount.get("source", "")
         self.slot = 0
+        # slot of the user namespace by whose maps the ids are mapped, 0 for none
+        self.id_map = 0
         if self.kind == "bind" and not self.options.bind:
             self.options.bind = "bind"
         if self.options.bind:
@@ -157,7 +184,17 @@ class Entry:
 class Mounts:
     """All mounts of a config."""
 
-    __slots__ = ("_late", "binds_dev", "cgroup", "default_propagation", "entries", "facts", "isolation")
+    __slots__ = (
+        "_label",
+        "_late",
+        "_linux",
+        "binds_dev",
+        "cgroup",
+        "default_propagation",
+        "entries",
+        "facts",
+        "isolation",
+    )
 
     def __init__(
         self, config: "Config", facts: Facts, request: Request, isolation: Isolation, cgroup: CgroupPlan
@@ -168,7 +205,9 @@ class Mounts:
         self.entries = [Entry(mount, index, request.bundle) for index, mount in enumerate(config.get("mounts", []))]
         # the host's own /dev, or some other: then it is not ours to fill
         self.binds_dev = any(entry.kind == "bind" and entry.destination == "/dev" for entry in self.entries)
-        propagation = config.get("linux", {}).get("rootfsPropagation", "").removeprefix("r")
+        self._linux = config.get("linux", {})
+        self._label = _label(self._linux.get("mountLabel", ""), facts)
+        propagation = self._linux.get("rootfsPropagation", "").removeprefix("r")
         # what happens in the container stays there; what the host mounts later is seen unless the root is private
         self.default_propagation = MS_PRIVATE if propagation in ("private", "unbindable") else MS_SLAVE
         # mounts that only become read-only when all others are in place: slot, origin
@@ -178,6 +217,7 @@ class Mounts:
 
     def open_sources(self, plan: Plan) -> None:
         """Clones the sources of all bind mounts, in the mount namespace of the host where that is possible."""
+        self._open_maps(plan)
         for entry in self.entries:
             if entry.kind != "bind" or entry.options.remount:
                 continue
@@ -185,6 +225,23 @@ class Mounts:
             flags = AT_RECURSIVE if entry.options.bind == "rbind" else 0
             bits = entry.options.bits(self.default_propagation)
             plan.init("open-tree", entry.origin, entry.slot, entry.source, flags, bits)
+            if entry.id_map:
+                from .idmap import flags as map_flags
+
+                plan.init("idmap", entry.origin, entry.slot, entry.id_map, map_flags(entry.mount))
+
+    def _open_maps(self, plan: Plan) -> None:
+        """Makes the user namespaces of id-mapped mounts, with the host's rights to map ids."""
+        mapped = [entry for entry in self.entries if is_id_mapped(entry.mount)]
+        if not mapped:
+            return
+        from .idmap import IdMaps
+
+        maps = IdMaps(self._linux, self.isolation)
+        for entry in mapped:
+            if entry.kind == "cgroup":
+                raise ConfigError(entry.origin, "the cgroup file system cannot be id-mapped")
+            entry.id_map = maps.slot(plan, entry.origin, entry.mount)
 
     def mount(self, plan: Plan) -> None:
         """Mounts everything, in the order of the config."""
@@ -216,8 +273,23 @@ class Mounts:
                 parameters.insert(0, "ro")
         if entry.kind == "ext4" and "iversion" in entry.mount.get("options", ()):
             parameters.append("i_version")
-        source = entry.source or entry.kind
-        plan.init("mount", entry.origin, slot, entry.kind, source, parameters, entry.destination, entry.flags(), bits)
+        if entry.kind not in UNLABELLED:
+            parameters += self._label
+        self._mount(plan, entry, slot, entry.kind, parameters, entry.destination, entry.flags(), bits)
+
+    def _mount(
+        self,
+        plan: Plan,
+        entry: Entry,
+        slot: int,
+        kind: str,
+        parameters: "Sequence[str]",
+        destination: str,
+        flags: int,
+        bits: "Attributes",
+    ) -> None:
+        source = kind if entry.kind == "cgroup" else entry.source or kind
+        plan.init("mount", entry.origin, slot, kind, source, parameters, destination, flags, entry.id_map, bits)
 
     def _remount(self, plan: Plan, entry: Entry) -> None:
         bits = entry.options.bits(0)
@@ -235,7 +307,7 @@ class Mounts:
         own_view = "cgroup" in self.isolation.new or "cgroup" in self.isolation.joined
         if self.facts.unified:
             if own_view or not self.isolation.user:
-                plan.init("mount", entry.origin, 0, "cgroup2", "cgroup", [], entry.destination, 0, bits)
+                self._mount(plan, entry, 0, "cgroup2", [], entry.destination, 0, bits)
             else:
                 # a user namespace may not mount what it has no namespace for: it gets its own part
                 self._bind_cgroup(plan, entry, self.cgroup.directories[0], entry.destination, bits)
@@ -245,14 +317,14 @@ class Mounts:
             slot = plan.slot()
             self._late.append((slot, entry.origin))
         writable = (bits[0] & ~RDONLY, *bits[1:])
-        plan.init("mount", entry.origin, slot, "tmpfs", "tmpfs", ["mode=755"], entry.destination, 0, writable)
+        self._mount(plan, entry, slot, "tmpfs", ["mode=755", *self._label], entry.destination, 0, writable)
         for hierarchy, directory in zip(self.facts.cgroups, self.cgroup.directories, strict=True):
             if hierarchy.version != 1:
                 continue
             name = hierarchy.mountpoint.rpartition("/")[2]
             target = f"{entry.destination}/{name}"
             if own_view:
-                plan.init("mount", entry.origin, 0, "cgroup", "cgroup", [*hierarchy.controllers], target, 0, bits)
+                self._mount(plan, entry, 0, "cgroup", hierarchy.controllers, target, 0, bits)
             else:
                 self._bind_cgroup(plan, entry, directory, target, bits)
             for controller in hierarchy.controllers:

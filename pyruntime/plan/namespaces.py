@@ -2,13 +2,15 @@
 
 from ..config.names import NAMESPACES
 from .facts import Facts
-from .ops import BARRIER_CLONED, SLOT_CGROUP, Plan
+from .ops import BARRIER_CLONED, SLOT_CGROUP, SLOT_PROCFS, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
 
 CGROUP, TIME = NAMESPACES["cgroup"], NAMESPACES["time"]
+# those that have an offset in a time namespace
+CLOCKS = ("monotonic", "boottime")
 
 
 class Isolation:
@@ -51,11 +53,19 @@ def join(plan: Plan, isolation: Isolation, *, user: bool) -> None:
             plan.init("join-namespace", isolation.origins[kind], isolation.slots[kind], NAMESPACES[kind])
 
 
-def clone(plan: Plan, isolation: Isolation) -> None:
+def clone(plan: Plan, config: "Config", isolation: Isolation) -> None:
     """Makes the container's first process, in all new namespaces at once; the user namespace then owns the others."""
     if "time" in isolation.new:
         # only children get it, and only while nobody is in it can its clocks be set (time_namespaces(7))
         plan.init("unshare", isolation.origins["time"], TIME)
+        offsets = config.get("linux", {}).get("timeOffsets", {})
+        lines = [
+            f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n"
+            for clock, offset in offsets.items()
+            if clock in CLOCKS
+        ]
+        if lines:
+            plan.init("write-self", "linux.timeOffsets", SLOT_PROCFS, "timens_offsets", "".join(lines))
     flags = 0
     for kind in isolation.new:
         flags |= NAMESPACES[kind]

@@ -23,8 +23,11 @@ INIT_OPS = (
     ("join-namespace", "uu"),
     ("unshare", "u"),
     ("write-self", "uss"),
+    ("check-self", "uss"),
     ("raise-limit", "uu"),
+    ("user-namespace", "uuss"),
     ("open-tree", "usua"),
+    ("idmap", "uuu"),
     ("enter-root", "s"),
     ("enter-cgroup", "s"),
     ("attach-devices", "ub"),
@@ -33,10 +36,12 @@ INIT_OPS = (
     ("dumpable", "u"),
     ("barrier", "u"),
     ("become", "uu"),
+    ("loopback", ""),
+    ("netlink", ""),
     ("propagation", "u"),
     ("attach-root", "u"),
     ("use-root", ""),
-    ("mount", "usslsua"),
+    ("mount", "usslsuua"),
     ("attach", "usu"),
     ("remount", "slua"),
     ("set-attributes", "ua"),
@@ -59,6 +64,10 @@ INIT_OPS = (
     ("keyring", "s"),
     ("limit", "uuu"),
     ("stdio", "u"),
+    ("scheduler", "uuuuuuu"),
+    ("io-priority", "u"),
+    ("memory-policy", "ub"),
+    ("personality", "u"),
     ("working-directory", "su"),
     ("bounding-set", "u"),
     ("groups", "b"),
@@ -68,10 +77,14 @@ INIT_OPS = (
     ("home", "u"),
     ("find-program", "lu"),
     ("umask", "u"),
+    ("close-descriptors", "uuu"),
+    ("arguments", "ll"),
+    ("outlive", ""),
+    ("seccomp", "ub"),
     ("ready", "u"),
-    ("wait-start", "uu"),
+    ("wait-start", ""),
     ("started", ""),
-    ("execute", "llu"),
+    ("execute", ""),
 )
 
 # host lane: carried out by the function of the same name in run/host.py
@@ -79,8 +92,14 @@ HOST_OPS = (
     "write-state",
     "create-cgroup",
     "write-cgroup",
+    "own-cgroup",
+    "create-rdt",
+    "write-rdt",
     "spawn",
     "map-ids",
+    "enter-rdt",
+    "move-device",
+    "hand-over",
     "run-hook",
     "pass-barrier",
     "write-pid-file",
@@ -114,6 +133,8 @@ DIRECTORY_TRY = 1
 # flags of `find-program`
 PROGRAM_SEARCH = 1
 PROGRAM_NOWHERE = 2  # there is no PATH to search, and the candidate is but a name
+# flags of `idmap`
+IDMAP_RECURSIVE = 1
 # flags of `remount`
 REMOUNT_FILESYSTEM = 1
 
@@ -122,9 +143,12 @@ BARRIER_CLONED = 1
 BARRIER_HOOKS = 2
 BARRIER_READY = 3
 BARRIER_CGROUP = 4
+# not an op of its own: init waits while a descriptor of its is taken over
+BARRIER_OFFER = 5
 BARRIER_NAMES = {
     BARRIER_CLONED: "ids mapped",
     BARRIER_CGROUP: "in the cgroup",
+    BARRIER_OFFER: "descriptor taken over",
     BARRIER_HOOKS: "hooks run",
     BARRIER_READY: "ready",
 }
@@ -147,7 +171,7 @@ class Op:
 class Plan:
     """All ops of both lanes, in order, and what was worth a warning while they were made."""
 
-    __slots__ = ("cgroups", "clone_into", "free_slot", "ops", "warnings")
+    __slots__ = ("cgroups", "clone_into", "free_slot", "ops", "rdt", "warnings")
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
@@ -156,6 +180,8 @@ class Plan:
         self.cgroups: list[str] = []
         # the one of cgroup v2, in which the container is born; "" if there is none
         self.clone_into = ""
+        # directories of resctrl that `delete` will remove
+        self.rdt: list[str] = []
         self.free_slot = FIRST_FREE_SLOT
 
     def host(self, name: str, origin: str, *args: "Argument") -> None:

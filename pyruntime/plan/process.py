@@ -6,39 +6,71 @@ read back by init. See capabilities(7), credentials(7).
 
 from _struct import pack
 
+from ..config.check import is_id_mapped
 from ..config.names import CAPABILITIES, RLIMITS
 from ..errors import ConfigError
 from ..paths import clean
 from .facts import Facts, Request
 from .namespaces import Isolation
-from .ops import CONSOLE_BIND, DIRECTORY_TRY, PROGRAM_NOWHERE, PROGRAM_SEARCH, SLOT_CONSOLE, SLOT_PROCFS, Plan
+from .ops import (
+    CONSOLE_BIND,
+    DIRECTORY_TRY,
+    PROGRAM_NOWHERE,
+    PROGRAM_SEARCH,
+    SLOT_CONSOLE,
+    SLOT_PROCFS,
+    SLOT_START,
+    SLOT_STARTED,
+    Plan,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Capabilities, Config, Process
 
 DEFAULT_UMASK = 0o022
+SYS_ADMIN = 1 << CAPABILITIES.index("CAP_SYS_ADMIN")
 SETS = ("bounding", "permitted", "effective", "inheritable", "ambient")
 
 
 def inherited(plan: Plan, config: "Config") -> None:
     """What only the host's rights can do, and a clone passes on."""
     process = config.get("process")
-    sysctl = config.get("linux", {}).get("sysctl")
-    adjust = process is not None and "oomScoreAdj" in process
-    if sysctl or adjust:
-        plan.init("procfs", "linux.sysctl" if sysctl else "process.oomScoreAdj", SLOT_PROCFS)
+    asks = _asks_for_procfs(config)
+    if asks:
+        plan.init("procfs", asks, SLOT_PROCFS)
     if process is None:
         return
     for index, limit in enumerate(process.get("rlimits", ())):
         origin = f"process.rlimits[{index}] ({limit['type']})"
         plan.init("raise-limit", origin, RLIMITS[limit["type"]], limit["hard"])
-    if adjust:
+    if "oomScoreAdj" in process:
         score = str(process["oomScoreAdj"])
         plan.init("write-self", "process.oomScoreAdj", SLOT_PROCFS, "oom_score_adj", score)
 
 
-def keyring(plan: Plan, request: Request) -> None:
+def _asks_for_procfs(config: "Config") -> str:
+    """Returns the first member that needs a procfs of our own, "" for none."""
+    process, linux = config.get("process"), config.get("linux", {})
+    if linux.get("sysctl"):
+        return "linux.sysctl"
+    if linux.get("timeOffsets"):
+        return "linux.timeOffsets"
+    if process is not None and "oomScoreAdj" in process:
+        return "process.oomScoreAdj"
+    if process is not None and (process.get("apparmorProfile") or process.get("selinuxLabel")):
+        return "process"
+    if any(is_id_mapped(mount) for mount in config.get("mounts", ())):
+        return "mounts"
+    return ""
+
+
+def keyring(plan: Plan, config: "Config", facts: Facts, request: Request) -> None:
+    process = config.get("process")
+    if process is not None and process.get("selinuxLabel"):
+        from .confine import key_label
+
+        key_label(plan, process, facts)
     if request.keyring:
         plan.init("keyring", "", f"_ses.{request.container_id}")
 
@@ -69,36 +101,76 @@ def sysctl_path(key: str) -> str:
     return key
 
 
-def identity(plan: Plan, config: "Config", facts: Facts, isolation: Isolation) -> None:
-    """From root in the container to the user of the config."""
+def identity(plan: Plan, config: "Config", facts: Facts, request: Request, isolation: Isolation) -> None:
+    """From root in the container to the user of the config.
+
+    A system call filter comes as late as it can, so that it need permit little of what init does. Without
+    noNewPrivileges loading it takes CAP_SYS_ADMIN: then that is kept until after it, beyond what the config grants.
+    """
     process = config["process"]
     user = process.get("user", {})
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     cwd = clean(process["cwd"])
+    seccomp = config.get("linux", {}).get("seccomp")
     masks = capability_masks(plan, process.get("capabilities", {}), facts)
     plan.init("stdio", "process.user", uid)
+    if _is_scheduled(config):
+        from .schedule import schedule
+
+        schedule(plan, config)
     plan.init("working-directory", "process.cwd", cwd, DIRECTORY_TRY)
+    if process.get("apparmorProfile") or process.get("selinuxLabel"):
+        from .confine import labels
+
+        labels(plan, process, facts)
     plan.init("bounding-set", "process.capabilities.bounding", masks["bounding"])
     _groups(plan, user.get("additionalGids", []), facts, isolation)
     plan.init("identity", "process.user", uid, gid)
     plan.init("working-directory", "process.cwd", cwd, 0)
-    plan.init(
-        "capabilities",
-        "process.capabilities",
-        masks["permitted"],
-        masks["effective"],
-        masks["inheritable"],
-        masks["ambient"],
-    )
+    if seccomp is None or process.get("noNewPrivileges"):
+        _capabilities(plan, masks)
+    else:
+        _capabilities(plan, masks, SYS_ADMIN)
     plan.init("umask", "process.user.umask", user.get("umask", DEFAULT_UMASK))
     if process.get("noNewPrivileges"):
         plan.init("no-new-privileges", "process.noNewPrivileges")
     if not any(entry.startswith("HOME=") and len(entry) > 5 for entry in process.get("env", ())):
         plan.init("home", "process.env", uid)
     _program(plan, process)
+    close_descriptors(plan, request)
     for index, limit in enumerate(process.get("rlimits", ())):
         origin = f"process.rlimits[{index}] ({limit['type']})"
         plan.init("limit", origin, RLIMITS[limit["type"]], limit["soft"], limit["hard"])
+    plan.init("arguments", "process.args", process["args"], environment(process, request))
+    plan.init("outlive", "")
+    if seccomp is not None:
+        from .confine import load_filter
+
+        load_filter(plan, seccomp, facts)
+        if not process.get("noNewPrivileges"):
+            _capabilities(plan, masks)
+
+
+def _is_scheduled(config: "Config") -> bool:
+    process, linux = config["process"], config.get("linux", {})
+    return "scheduler" in process or "ioPriority" in process or "memoryPolicy" in linux or "personality" in linux
+
+
+def _capabilities(plan: Plan, masks: dict[str, int], more: int = 0) -> None:
+    """Adds the op for all sets but the bounding one. With `more` capabilities there is no ambient set yet."""
+    plan.init(
+        "capabilities",
+        "process.capabilities",
+        masks["permitted"] | more,
+        masks["effective"] | more,
+        masks["inheritable"],
+        0 if more else masks["ambient"],
+    )
+
+
+def close_descriptors(plan: Plan, request: Request) -> None:
+    kept = request.listen_fds + request.preserve_fds
+    plan.init("close-descriptors", "", kept, SLOT_START, SLOT_STARTED)
 
 
 def _groups(plan: Plan, groups: list[int], facts: Facts, isolation: Isolation) -> None:
@@ -168,7 +240,6 @@ def environment(process: "Process", request: Request) -> list[str]:
     return list(entries.values())
 
 
-def execute(plan: Plan, process: "Process", request: Request) -> None:
+def execute(plan: Plan) -> None:
     plan.init("started", "")
-    kept = request.listen_fds + request.preserve_fds
-    plan.init("execute", "process.args", process["args"], environment(process, request), kept)
+    plan.init("execute", "process.args")

@@ -41,6 +41,8 @@ def translate(resources: "Resources", second: "Container[str]", warnings: list[s
     writes += block_io(resources.get("blockIO", {}))
     for index, limit in enumerate(resources.get("hugepageLimits", ())):
         writes += _hugepages(index, limit["limit"], f"hugetlb.{limit['pageSize']}", suffix)
+    writes += _rdma(resources)
+    writes += _network(resources)
     _obsolete_memory(resources.get("memory", {}), warnings)
     return writes + _unified(resources)
 
@@ -154,6 +156,28 @@ def _hugepages(index: int, limit: int, prefix: str, suffix: str) -> list[Write]:
         # kernels without reservation accounting limit usage alone (config-linux.md, Huge page limits)
         Write("hugetlb", origin, ((f"{prefix}.rsvd.{suffix}", str(limit)),), required=False),
     ]
+
+
+def _rdma(resources: "Resources") -> list[Write]:
+    writes = []
+    for device, limit in resources.get("rdma", {}).items():
+        keys = (("hca_handle", limit.get("hcaHandles")), ("hca_object", limit.get("hcaObjects")))
+        values = " ".join(f"{key}={value}" for key, value in keys if value is not None)
+        writes.append(_one("rdma", f'rdma["{device}"]', "rdma.max", f"{device} {values}"))
+    return writes
+
+
+def _network(resources: "Resources") -> list[Write]:
+    """Version 1 only, and not converted: the kernel has nothing in place of these controllers. That no hierarchy has
+    them is then the error."""
+    writes = []
+    network = resources.get("network", {})
+    if network.get("classID"):
+        writes.append(_one("net_cls", "network.classID", "net_cls.classid", network["classID"]))
+    for index, entry in enumerate(network.get("priorities", ())):
+        line = f"{entry['name']} {entry['priority']}"
+        writes.append(_one("net_prio", f"network.priorities[{index}]", "net_prio.ifpriomap", line))
+    return writes
 
 
 # ---- version 2

@@ -1,5 +1,16 @@
 """Plans for people: one line per op, in the lane that carries it out. Also the words for an op in error messages."""
 
+from ..config.kernel import (
+    FILTER_FLAGS,
+    FILTER_NEW_LISTENER,
+    IO_CLASS_SHIFT,
+    IO_CLASSES,
+    MEMORY_POLICIES,
+    MEMORY_POLICY_FLAGS,
+    PERSONALITIES,
+    SCHEDULER_FLAGS,
+    SCHEDULERS,
+)
 from ..config.names import (
     AT_RECURSIVE,
     CAPABILITIES,
@@ -17,6 +28,7 @@ from .ops import (
     ATTACH_NO_SYMLINKS,
     BARRIER_NAMES,
     HOST,
+    IDMAP_RECURSIVE,
     SLOT_CGROUP,
     SLOT_CONSOLE,
     SLOT_NULL,
@@ -28,7 +40,7 @@ from .ops import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from ..config.model import Json
@@ -138,11 +150,52 @@ def _create(directory: str, mountpoint: str, version: int, kind: str, controller
     return directory + (f" with {','.join(controllers)}" if version == 2 and controllers else "")
 
 
+RDT_WAYS = {"make": "new", "find": "that is there", "either": "new, or with these schemata"}
+
+
+def _map(text: str) -> str:
+    return ",".join(":".join(line.split()) for line in text.splitlines())
+
+
+def _word(table: "Mapping[str, int]", number: int) -> str:
+    return next((name for name, value in table.items() if value == number), str(number))
+
+
+def _words(table: "Mapping[str, int]", flags: int) -> str:
+    return "".join(f" {name}" for name, value in table.items() if value and flags & value)
+
+
+def _scheduler(policy: int, flags: int, nice: int, priority: int, runtime: int, deadline: int, period: int) -> str:
+    if nice >> 63:
+        nice -= 1 << 64
+    numbers = {"nice": nice, "priority": priority, "runtime": runtime, "deadline": deadline, "period": period}
+    shown = "".join(f" {name} {value}" for name, value in numbers.items() if value)
+    return f"{_word(SCHEDULERS, policy)}{shown}{_words(SCHEDULER_FLAGS, flags)}"
+
+
+def _memory_policy(mode: int, nodes: bytes) -> str:
+    mask = int.from_bytes(nodes, "little")
+    chosen = ",".join(str(node) for node in range(mask.bit_length()) if mask >> node & 1)
+    flags = _words(MEMORY_POLICY_FLAGS, mode)
+    return f"{_word(MEMORY_POLICIES, mode & 0xFF)}{' nodes ' + chosen if chosen else ''}{flags}"
+
+
+def _filter_flags(flags: int) -> str:
+    listener = " with a listener" if flags & FILTER_NEW_LISTENER else ""
+    return _words(FILTER_FLAGS, flags) + listener
+
+
 # op: its arguments in words. What is not here has none that matter.
 DETAILS: "dict[str, Callable[..., str]]" = {
     # host lane
     "write-state": lambda status: status,
     "create-cgroup": _create,
+    "own-cgroup": lambda directory, uid, files: f"{directory} and {', '.join(files)} in it to user {uid}",
+    "create-rdt": lambda directory, way, lines: f"{directory} ({RDT_WAYS[way]})",
+    "write-rdt": lambda directory, lines: f"{'; '.join(lines)} to {directory}",
+    "enter-rdt": lambda directory: directory,
+    "move-device": lambda name, new: name if name == new else f"{name} as {new}",
+    "hand-over": lambda path: f"the listener to {path}",
     "write-cgroup": _write,
     "run-hook": lambda kind, index: f"{kind}[{index}]",
     "pass-barrier": lambda number: BARRIER_NAMES[number],
@@ -153,6 +206,11 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "join-namespace": lambda number, kind: f"{namespaces(kind)} {slot(number)}",
     "unshare": namespaces,
     "write-self": lambda procfs, file, value: f"{value!r} to /proc/self/{file}",
+    "check-self": lambda procfs, file, value: f"{value!r} in /proc/self/{file}",
+    "user-namespace": lambda number, procfs, uids, gids: f"uids {_map(uids)} gids {_map(gids)} -> {slot(number)}",
+    "idmap": lambda mount, namespace, flags: (
+        f"{slot(mount)} by {slot(namespace)}" + (" and all below" if flags & IDMAP_RECURSIVE else "")
+    ),
     "raise-limit": lambda resource, hard: f"{_resource(resource)} hard {_limit(hard)}",
     "open-tree": lambda number, path, flags, bits: (
         f"{path}{' and all below' if flags & AT_RECURSIVE else ''} {attributes(bits)} -> {slot(number)}"
@@ -166,8 +224,9 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "become": lambda uid, gid: f"{uid}:{gid}",
     "propagation": lambda flag: f"/ {attributes((0, 0, 0, 0, 0, flag))}",
     "attach-root": slot,
-    "mount": lambda number, kind, source, parameters, path, flags, bits: (
+    "mount": lambda number, kind, source, parameters, path, flags, id_map, bits: (
         f"{kind} at {path} {attributes(bits)}{_parameters(parameters)}{_attached(flags)}"
+        + (f" ids by {slot(id_map)}" if id_map else "")
         + (f" -> {slot(number)}" if number else "")
     ),
     "attach": lambda number, path, flags: f"{slot(number)} at {path}{_attached(flags)}",
@@ -189,6 +248,10 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "keyring": lambda name: name,
     "limit": lambda resource, soft, hard: f"{_resource(resource)} soft {_limit(soft)} hard {_limit(hard)}",
     "stdio": lambda uid: f"to user {uid}",
+    "scheduler": _scheduler,
+    "io-priority": lambda value: f"{_word(IO_CLASSES, value >> IO_CLASS_SHIFT)} level {value & 7}",
+    "memory-policy": _memory_policy,
+    "personality": lambda persona: _word(PERSONALITIES, persona),
     "working-directory": lambda path, flags: path + (" if root may" if flags else ""),
     "bounding-set": capabilities,
     "groups": _groups,
@@ -200,8 +263,10 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "home": lambda uid: f"of user {uid}",
     "find-program": lambda candidates, flags: shell_words(candidates),
     "umask": lambda mask: f"{mask:04o}",
+    "close-descriptors": lambda kept, start, started: f"but {kept} preserved ones" if kept else "",
+    "arguments": lambda argv, env: shell_words(argv),
+    "seccomp": lambda flags, program: f"{len(program) // 8} instructions" + _filter_flags(flags),
     "ready": lambda number: BARRIER_NAMES[number],
-    "execute": lambda argv, env, kept: shell_words(argv) + (f" with {kept} preserved descriptors" if kept else ""),
 }
 
 

@@ -114,6 +114,16 @@ def _check_type(directory: str, needed: "Sequence[str]") -> None:
         write(f"{directory}/cgroup.type", "threaded")
 
 
+def hand_over(directory: str, uid: int, files: "Sequence[str]") -> None:
+    """Gives a cgroup, and those of its files that may be given away, to a user. Raises OSError."""
+    posix.chown(directory, uid, -1)
+    for name in files:
+        try:
+            posix.chown(f"{directory}/{name}", uid, -1)
+        except FileNotFoundError:
+            continue  # not every cgroup has all of them
+
+
 def write_first(directory: str, choices: "Sequence[str]", *, required: bool) -> None:
     """Writes to the first file that exists; `choices` are file, value, file, value ... Raises OSError."""
     for at in range(0, len(choices), 2):

@@ -39,7 +39,7 @@ class Bundle:
 
     def plan(self, request: "Request") -> "tuple[Plan, Facts]":
         """Compiles the plan for this host. Raises ConfigError."""
-        facts = gather(self.config, pivot=request.pivot)
+        facts = gather(self.config, pivot=request.pivot, root=request.state_root)
         return compile_create(self.config, facts, request), facts
 
 
@@ -68,6 +68,10 @@ def create(
     container = take_id(request.state_root, request.container_id)
     executor = None
     try:
+        if facts.filter:
+            from .seccomp import keep
+
+            keep(bundle.config["linux"]["seccomp"], facts.filter, request.state_root)
         executor = Executor(container, bundle.config, bundle.source, plan, facts, request, console, observer)
         executor.run()
     except BaseException as error:

@@ -1,7 +1,11 @@
-"""What the caller has left open: the first thing to look at, before anything of our own is opened."""
+"""Descriptors of others: those that the caller has left open, and those that init lets us have."""
 
 import fcntl
 import posix
+
+from ..errors import PyruntimeError, error_text
+
+SYS_PIDFD_GETFD = 438
 
 
 def sweep_descriptors() -> list[int]:
@@ -22,3 +26,18 @@ def sweep_descriptors() -> list[int]:
                 inherited.append(fd)
                 posix.set_inheritable(fd, False)
     return inherited
+
+
+def take(pid: int, number: int) -> int:
+    """Returns a duplicate of a descriptor of another process (pidfd_getfd(2)). Raises PyruntimeError."""
+    import ctypes  # few containers need this, and Python has no other way to make a system call it does not know
+
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    pidfd = posix.pidfd_open(pid)
+    try:
+        fd = call(ctypes.c_long(SYS_PIDFD_GETFD), ctypes.c_int(pidfd), ctypes.c_int(number), ctypes.c_uint(0))
+    finally:
+        posix.close(pidfd)
+    if fd < 0:
+        raise PyruntimeError(f"unable to take over a descriptor of init: {error_text(ctypes.get_errno())}")
+    return int(fd)

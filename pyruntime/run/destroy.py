@@ -52,6 +52,10 @@ def destroy(container: "Container", state: "State") -> None:
     """Ends what still runs, and removes cgroups and state. The container must be locked. Raises PyruntimeError."""
     kill(state)
     remove(state["cgroupsMade"], state["cgroups"])
+    if state.get("rdt"):
+        from .rdt import remove as remove_groups
+
+        remove_groups(state["rdt"])
     container.remove()
 
 

@@ -4,8 +4,8 @@ import posix
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
 
 from ..errors import OperationError, PyruntimeError
-from ..plan.ops import INIT, Op, Plan
-from .message import BARRIER, CLONED, MESSAGE_MAX, STEP, Message
+from ..plan.ops import BARRIER_OFFER, INIT, Op, Plan
+from .message import BARRIER, CLONED, MESSAGE_MAX, OFFER, STEP, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def pair() -> tuple[int, int]:
 class Handshake:
     """Our side of the conversation. The descriptor and both processes belong to this object."""
 
-    __slots__ = ("_barrier", "_fd", "_helper", "_observer", "_ops", "pid")
+    __slots__ = ("_barrier", "_fd", "_helper", "_observer", "_offered", "_ops", "pid")
 
     def __init__(self, plan: Plan, fd: int, helper: int, observer: "Observer | None") -> None:
         self._ops = [op for op in plan.ops if op.lane == INIT]
@@ -38,6 +38,8 @@ class Handshake:
         self._barrier = 0
         # of the container's first process; 0 until the clone
         self.pid = 0
+        # number, in init, of a descriptor that is there to be taken over
+        self._offered = -1
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -55,6 +57,15 @@ class Handshake:
         # the child may be faster than the process that cloned it: its message can come first
         while not (self._barrier and self.pid):
             self._receive()
+
+    def take_offered(self) -> int:
+        """Waits until init offers a descriptor; returns a duplicate of it. Raises OperationError, PyruntimeError."""
+        from .descriptors import take
+
+        self.wait_barrier()
+        if self._barrier != BARRIER_OFFER:
+            raise PyruntimeError(f"init is at barrier {self._barrier} and offers no descriptor")
+        return take(self.pid, self._offered)
 
     def pass_barrier(self, number: int) -> None:
         """Waits until init is at a barrier and lets it go on. Raises OperationError."""
@@ -86,6 +97,8 @@ class Handshake:
             self._cloned(message)
         elif message.kind == BARRIER:
             self._barrier = message.value
+        elif message.kind == OFFER:
+            self._barrier, self._offered = BARRIER_OFFER, message.value
         elif message.kind == STEP:
             if self._observer is not None:
                 self._observer(self._ops[message.op])

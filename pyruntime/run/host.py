@@ -4,11 +4,13 @@ import posix
 import time
 
 from ..errors import PyruntimeError
+from ..paths import exists
 from ..plan.filesystem import root_path
 from ..plan.form import encode
 from ..plan.ops import BARRIER_HOOKS, HOST, INIT, SLOT_CGROUP, SLOT_CONSOLE, SLOT_START, SLOT_STARTED, Op
 from ..state import CONFIG, START, STARTED, boot_id, process_start
 from . import cgroup
+from .files import write
 from .handshake import Handshake, pair
 from .launch import init_program, spawn
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ..plan.ops import Plan
     from ..state import Container, State
     from .handshake import Observer
+    from .network import Network
 
 
 def now() -> str:
@@ -54,6 +57,8 @@ class Executor:
         # called for every op of either lane before it runs
         self.observer = observer
         self.handshake: Handshake | None = None
+        # where network devices have been moved to, if any have
+        self.network: Network | None = None
         self.cgroup_fd = -1
         self.wrote_pid_file = False
         # whether any hook has been run, here or by init
@@ -77,6 +82,8 @@ class Executor:
                 # the host's next ops are for a container that has come this far
                 self._init().wait_barrier()
         self._init().close()
+        if self.network is not None:
+            self.network.close()
 
     def _init(self) -> Handshake:
         if self.handshake is None:
@@ -84,7 +91,9 @@ class Executor:
         return self.handshake
 
     def abandon(self) -> None:
-        """Ends init, if it runs, and gives up all descriptors."""
+        """Brings network devices back, ends init, if it runs, and gives up all descriptors."""
+        if self.network is not None:
+            self.network.restore()
         if self.handshake is not None:
             self.handshake.abandon()
         if self.cgroup_fd >= 0:
@@ -113,6 +122,7 @@ class Executor:
             "cgroups": directories,
             "cgroupsMade": cgroup.missing(directories, [hierarchy.mountpoint for hierarchy in self.facts.cgroups]),
             "freezer": freezers[0] if freezers else "",
+            "rdt": [directory for directory in self.plan.rdt if not exists(directory)],
             "ownPidNamespace": any(entry["type"] == "pid" and not entry.get("path") for entry in namespaces),
             "process": "process" in self.config,
             "hooks": [kind for kind, hooks in self.config.get("hooks", {}).items() if hooks],
@@ -151,6 +161,47 @@ class Executor:
         directory, choices, required = op.args
         cgroup.write_first(directory, choices, required=bool(required))
 
+    def own_cgroup(self, op: Op) -> None:
+        directory, uid, files = op.args
+        cgroup.hand_over(directory, uid, files)
+
+    def create_rdt(self, op: Op) -> None:
+        from . import rdt
+
+        directory, way, lines = op.args
+        rdt.create(directory, way, lines)
+
+    def write_rdt(self, op: Op) -> None:
+        from . import rdt
+
+        directory, lines = op.args
+        rdt.write_schemata(directory, lines)
+
+    def enter_rdt(self, op: Op) -> None:
+        (directory,) = op.args
+        write(f"{directory}/tasks", str(self._init().wait_pid()))
+
+    def move_device(self, op: Op) -> None:
+        from .network import Network
+
+        name, new = op.args
+        handshake = self._init()
+        if self.network is None:
+            self.network = Network(handshake.take_offered(), handshake.pid)
+        self.network.move(name, new)
+
+    def hand_over(self, op: Op) -> None:
+        from .listener import hand_over
+
+        (path,) = op.args
+        handshake = self._init()
+        listener = handshake.take_offered()
+        metadata = self.config["linux"]["seccomp"].get("listenerMetadata", "")
+        try:
+            hand_over(path, handshake.pid, listener, self._hook_state(), metadata)
+        finally:
+            posix.close(listener)
+
     def spawn(self, op: Op) -> None:
         self.container.make_fifos()
         # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
@@ -186,15 +237,19 @@ class Executor:
         write_maps(pid, linux["uidMappings"], linux["gidMappings"], privileged=self.facts.privileged)
 
     def run_hook(self, op: Op) -> None:
-        from ..config.dump import hook_state
         from . import hooks
 
         self.ran_hooks = True
         kind, index = op.args
         hook = self.config["hooks"][kind][index]  # type: ignore[literal-required]
+        hooks.run(hook, str(kind), int(index), self._hook_state())
+
+    def _hook_state(self) -> str:
+        """Returns the state as hooks and agents get it."""
+        from ..config.dump import hook_state
+
         pid = self._init().wait_pid()
-        state = hook_state(self.config, self.request.container_id, self.request.bundle, "creating", pid)
-        hooks.run(hook, str(kind), int(index), state)
+        return hook_state(self.config, self.request.container_id, self.request.bundle, "creating", pid)
 
     def pass_barrier(self, op: Op) -> None:
         (number,) = op.args
@@ -227,8 +282,14 @@ OPERATIONS = {
     "write-state": Executor.write_state,
     "create-cgroup": Executor.create_cgroup,
     "write-cgroup": Executor.write_cgroup,
+    "own-cgroup": Executor.own_cgroup,
+    "create-rdt": Executor.create_rdt,
+    "write-rdt": Executor.write_rdt,
     "spawn": Executor.spawn,
     "map-ids": Executor.map_ids,
+    "enter-rdt": Executor.enter_rdt,
+    "move-device": Executor.move_device,
+    "hand-over": Executor.hand_over,
     "run-hook": Executor.run_hook,
     "pass-barrier": Executor.pass_barrier,
     "write-pid-file": Executor.write_pid_file,

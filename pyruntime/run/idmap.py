@@ -1,6 +1,7 @@
 """Writes the id maps of a new user namespace (user_namespaces(7))."""
 
 from ..errors import PyruntimeError
+from ..plan.idmap import lines
 from .files import write
 
 TYPE_CHECKING = False
@@ -20,12 +21,11 @@ def write_maps(pid: int, uids: "Sequence[IdMapping]", gids: "Sequence[IdMapping]
     if not privileged:
         # else the kernel takes no gid map from an unprivileged user (CVE-2014-8989)
         write(f"/proc/{pid}/setgroups", "deny")
-    write(f"/proc/{pid}/gid_map", _lines(gids))
-    write(f"/proc/{pid}/uid_map", _lines(uids))
+    write(f"/proc/{pid}/gid_map", _checked(lines(gids)))
+    write(f"/proc/{pid}/uid_map", _checked(lines(uids)))
 
 
-def _lines(mappings: "Sequence[IdMapping]") -> str:
-    text = "".join(f"{entry['containerID']} {entry['hostID']} {entry['size']}\n" for entry in mappings)
+def _checked(text: str) -> str:
     if len(text) >= PAGE:
         raise PyruntimeError(f"the id map has {len(text)} bytes, and the kernel takes less than {PAGE} at once")
     return text

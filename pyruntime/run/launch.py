@@ -51,18 +51,18 @@ def init_program() -> tuple[bytes, int]:
         raise PyruntimeError(f"{path}: {error_text(error.errno or 0)}: build it with `make build`") from None
     with open(fd, "rb", buffering=0) as file:
         data = file.read()
-    if _sha256(data) != _build.INIT_SHA256:
+    if sha256(data) != _build.INIT_SHA256:
         raise PyruntimeError(f"{path} is not the init that this version of pyruntime was built with")
     return data, _build.TABLE_HASH
 
 
-def _sha256(data: bytes) -> str:
-    """Hashlib would load OpenSSL; the interpreter has its own."""
+def sha256(data: bytes) -> str:
+    """Returns a digest in hexadecimal. Hashlib would load OpenSSL; the interpreter has its own."""
     if sys.version_info >= (3, 12):
-        from _sha2 import sha256
+        from _sha2 import sha256 as digest
     else:
-        from _sha256 import sha256
-    return sha256(data).hexdigest()  # type: ignore[no-any-return]
+        from _sha256 import sha256 as digest
+    return digest(data).hexdigest()  # type: ignore[no-any-return]
 
 
 def spawn(program: bytes, plan: bytes, passed: "Sequence[int]") -> int:

@@ -3,7 +3,7 @@
 import posix
 from _struct import unpack_from
 
-CLONED, BARRIER, ERROR, STEP, STARTED = 1, 2, 3, 4, 5
+CLONED, BARRIER, ERROR, STEP, STARTED, OFFER = 1, 2, 3, 4, 5, 6
 HEADER = "<IIiI"
 HEADER_SIZE = 16
 MESSAGE_MAX = 4096

@@ -4,13 +4,14 @@ import posix
 
 from ..config.names import NAMESPACE_FILES
 from ..errors import PyruntimeError
+from ..paths import exists
 from ..plan.facts import Facts
 from .files import read_text
 from .hierarchies import cgroups, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..config.model import Config
+    from ..config.model import Config, Seccomp
 
 OLDEST_KERNEL = (5, 14)
 WHOLE_RANGE = ["0", "0", "4294967295"]
@@ -25,11 +26,11 @@ def check_kernel() -> None:
         raise PyruntimeError(f"Linux {release} is too old: pyruntime needs 5.14 or newer")
 
 
-def gather(config: "Config", *, pivot: bool = True) -> Facts:
-    """Returns the facts for one config."""
+def gather(config: "Config", *, pivot: bool = True, root: str = "") -> Facts:
+    """Returns the facts for one config. `root` is the state directory, below which compiled filters may be found."""
     bounding, effective = _capabilities()
     layout, unified = cgroups()
-    linux = config.get("linux", {})
+    linux, process = config.get("linux", {}), config.get("process", {})
     return Facts(
         privileged=bool(effective >> CAP_SYS_ADMIN & 1),
         user_namespace=read_text("/proc/self/uid_map").split() != WHOLE_RANGE,
@@ -40,7 +41,42 @@ def gather(config: "Config", *, pivot: bool = True) -> Facts:
             entry["type"] for entry in linux.get("namespaces", ()) if _is_own(entry["type"], entry.get("path", ""))
         ),
         proc_mounts=() if pivot else _proc_mounts(),
+        apparmor=_is_yes("/sys/module/apparmor/parameters/enabled") if process.get("apparmorProfile") else False,
+        selinux=exists("/sys/fs/selinux/enforce") if process.get("selinuxLabel") or linux.get("mountLabel") else False,
+        resctrl=_mountpoint("resctrl") if "intelRdt" in linux else "",
+        delegate=_delegate() if linux.get("uidMappings") and unified else (),
+        filter=_filter(linux["seccomp"], root) if "seccomp" in linux and process else b"",
     )
+
+
+def _is_yes(path: str) -> bool:
+    try:
+        return read_text(path).startswith("Y")
+    except OSError:
+        return False
+
+
+def _mountpoint(kind: str) -> str:
+    """Returns where a file system of this type is mounted, "" if nowhere."""
+    for line in read_text("/proc/self/mountinfo").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.split(" ")[0] == kind:
+            return unescape(before.split(" ")[4])
+    return ""
+
+
+def _delegate() -> tuple[str, ...]:
+    """Returns the files that go with a cgroup that is delegated: what the kernel says, else those of old."""
+    try:
+        return tuple(read_text("/sys/kernel/cgroup/delegate").split())
+    except FileNotFoundError:
+        return ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+
+
+def _filter(seccomp: "Seccomp", root: str) -> bytes:
+    from .seccomp import program
+
+    return program(seccomp, root)
 
 
 def _capabilities() -> tuple[int, int]:

@@ -22,6 +22,10 @@ HYBRID = (
     Hierarchy(1, "/sys/fs/cgroup/systemd", ("name=systemd",), "/"),
     Hierarchy(2, "/sys/fs/cgroup/unified", ("hugetlb",), "/"),
 )
+NETWORKS = tuple(
+    Hierarchy(1, f"/sys/fs/cgroup/{name}", tuple(name.split(",")), "/")
+    for name in ("devices", "net_cls,net_prio", "rdma")
+)
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 V2 = (Hierarchy(2, "/sys/fs/cgroup", CONTROLLERS, "/user.slice/session"),)
 
@@ -31,6 +35,8 @@ HOSTS = {
     "v1": {"cgroups": V1, "unified": False},
     "hybrid": {"cgroups": HYBRID, "unified": False},
     "v2": {"cgroups": V2, "unified": True},
+    "networks-v1": {"cgroups": NETWORKS, "unified": False},
+    "networks-v2": {"cgroups": (Hierarchy(2, "/sys/fs/cgroup", (*CONTROLLERS, "rdma"), "/"),), "unified": True},
 }
 
 PROC = {"destination": "/proc", "type": "proc", "source": "proc"}
@@ -113,6 +119,25 @@ RULES = [
 ]
 HOOK = {"path": "/usr/bin/hook", "args": ["hook", "--of", "kind"], "env": ["A=1"], "timeout": 5}
 KINDS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+
+OTHER_MAPS = {
+    "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],
+    "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}],
+}
+CGROUP = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+LABEL = "system_u:system_r:web_t:s0:c1,c2"
+FILTER = {"filter": bytes(8 * 12)}
+RESCTRL = {"resctrl": "/sys/fs/resctrl"}
+
+
+def filtered(more=None, action="SCMP_ACT_ERRNO", **members):
+    """A config with a system call filter, and these members of process."""
+    seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["swapon"], "action": action}]}
+    capabilities = {name: ["CAP_KILL"] for name in ("bounding", "permitted", "inheritable", "effective", "ambient")}
+    config = process(user={"uid": 1000, "gid": 1000}, capabilities=capabilities, **members)
+    config["linux"] = {**config["linux"], "seccomp": {**seccomp, **(more or {})}}
+    return config
+
 
 # name: (config, host, more facts, request)
 CASES = {
@@ -349,6 +374,106 @@ CASES = {
         base(hooks={kind: [{**HOOK, "args": ["hook", kind]}] for kind in KINDS}, annotations={"a": "b"}),
         "bare",
         {},
+        {},
+    ),
+    "id-mapped-mounts": (
+        mounts(
+            {**bind("bind", "idmap"), **MAPS},
+            {**bind("rbind", "ridmap", "ro", destination="/below"), **MAPS},
+            {"destination": "/other", "type": "tmpfs", "source": "tmpfs", "options": ["idmap"], **OTHER_MAPS},
+        ),
+        "bare",
+        {},
+        {},
+    ),
+    "id-mapped-mounts-by-the-user-namespace": (
+        linux("user", **MAPS) | {"mounts": [PROC, bind("bind", "idmap")]},
+        "bare",
+        {},
+        {},
+    ),
+    "id-mapped-mounts-by-a-joined-namespace": (
+        joined(user="/proc/7/ns/user") | {"mounts": [PROC, bind("bind", "idmap")]},
+        "bare",
+        {},
+        {},
+    ),
+    "time-offsets": (
+        linux("time", timeOffsets={"monotonic": {"secs": -3, "nanosecs": 500}, "boottime": {"secs": 86400}}),
+        "bare",
+        {},
+        {},
+    ),
+    "scheduling": (
+        linux(
+            memoryPolicy={"mode": "MPOL_INTERLEAVE", "nodes": "0-1,65", "flags": ["MPOL_F_STATIC_NODES"]},
+            personality={"domain": "LINUX32"},
+        )
+        | {
+            "process": {
+                **base()["process"],
+                "scheduler": {"policy": "SCHED_BATCH", "nice": -5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]},
+                "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 4},
+                "execCPUAffinity": {"initial": "0", "final": "1"},
+            }
+        },
+        "bare",
+        {},
+        {},
+    ),
+    "scheduling-deadline": (
+        process(scheduler={"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 5000000, "period": 10000000}),
+        "bare",
+        {},
+        {},
+    ),
+    "filter": (filtered(), "bare", FILTER, {}),
+    "filter-without-new-privileges": (filtered(noNewPrivileges=True), "bare", FILTER, {}),
+    "filter-with-an-agent": (
+        filtered({"listenerPath": "/run/agent.sock", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}, "SCMP_ACT_NOTIFY"),
+        "bare",
+        FILTER,
+        {},
+    ),
+    "labels": (
+        process(apparmorProfile="web-profile", selinuxLabel=LABEL)
+        | {
+            "mounts": [PROC, TMPFS, DEVPTS],
+            "linux": {**base()["linux"], "mountLabel": "system_u:object_r:web_t:s0:c1,c2"},
+        },
+        "bare",
+        {"apparmor": True, "selinux": True},
+        {},
+    ),
+    "network-devices": (
+        linux("network", netDevices={"eth0": {"name": "lan"}, "eth1": {"name": "lan%d"}, "dummy0": {}}),
+        "bare",
+        {},
+        {},
+    ),
+    "network-joined": (joined(network="/run/netns/web"), "bare", {}, {}),
+    "rdt-own-group": (linux(intelRdt={"l3CacheSchema": "L3:0=f", "enableMonitoring": True}), "bare", RESCTRL, {}),
+    "rdt-named-group": (
+        linux(intelRdt={"closID": "gold", "memBwSchema": "MB:0=20", "schemata": ["L2:0=f"], "l3CacheSchema": "L3:0=f"}),
+        "bare",
+        RESCTRL,
+        {},
+    ),
+    "rdt-given-group": (linux(intelRdt={"closID": "/"}), "bare", RESCTRL, {}),
+    "resources-networks-v1": (
+        resources(
+            network={"classID": 1048577, "priorities": [{"name": "eth0", "priority": 5}]},
+            rdma={"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}, "mlx4_0": {"hcaObjects": 1000}},
+        ),
+        "networks-v1",
+        {},
+        {},
+    ),
+    "resources-rdma-v2": (resources(rdma={"mlx5_1": {"hcaHandles": 3}}), "networks-v2", {}, {}),
+    "cgroup-handed-over": (
+        linux("user", "cgroup", **MAPS) | {"mounts": [PROC, {**CGROUP, "options": ["nosuid"]}]},
+        "v2",
+        {"delegate": ("cgroup.procs", "cgroup.threads", "memory.oom.group")},
         {},
     ),
     "preserved-descriptors": (base(), "bare", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),

@@ -135,7 +135,7 @@ def runtime(tmp_path):
     yield runtime
     for name in runtime.ids:
         runtime("delete", "--force", name, check=False)
-    assert not list(root.iterdir()), "state directories are left"
+    assert not [path for path in root.iterdir() if path.name != "@seccomp"], "state directories are left"
     assert not leftovers(runtime.ids)
     assert init_processes() <= before, "an init is left"
 

@@ -43,7 +43,7 @@ def test_only_a_config_that_asks_for_it_brings_more(bundle, runtime, tmp_path, d
             bundle.namespace("user")
             maps = [{"containerID": 0, "hostID": 0, "size": 65536}]
             bundle.linux.update(uidMappings=maps, gidMappings=maps)
-            more = {"pyruntime.run.idmap"}
+            more = {"pyruntime.plan.idmap", "pyruntime.run.idmap"}
     bundle.write()
     name = runtime.new_id()
     new = set(imported(tmp_path, "--root", str(runtime.root), "create", "-b", str(bundle.path), name))

@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from valid_configs import BASE, FULL, IDS, PARTS, change, without
 
-from pyruntime.config.check import (
-    NOT_YET,
-    OTHER_PLATFORMS,
-    UNSUPPORTED_LINUX,
-    UNSUPPORTED_PROCESS,
-    UNSUPPORTED_RESOURCES,
-    check,
-    check_isolation,
-)
+from pyruntime.config.check import OTHER_PLATFORMS, check, check_isolation
 from pyruntime.config.load import parse_config
 from pyruntime.config.verdict import is_valid
 from pyruntime.errors import ConfigError
@@ -232,43 +224,6 @@ def test_rules_between_members(changes, text):
     for path, value in changes.items():
         config = change(config, path, value)
     assert message(config) == text
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *(f"process.{name}" for name in UNSUPPORTED_PROCESS),
-        *(f"linux.{name}" for name in UNSUPPORTED_LINUX),
-        *(f"linux.resources.{name}" for name in UNSUPPORTED_RESOURCES),
-    ],
-)
-def test_what_is_not_supported_is_refused_by_name(path):
-    """Never ignored: it may be what keeps a container in."""
-    value = FULL
-    for name in path.split("."):
-        value = value[name]
-    assert message(change(BASE, path, value)) == f"{path}: {NOT_YET}"
-    # nothing is asked for by what is empty
-    empty = {dict: {}, str: ""}[type(value)]
-    if is_valid(change(BASE, path, empty)) and path != "linux.intelRdt":
-        assert check(change(BASE, path, empty)) == []
-
-
-def test_an_empty_intel_rdt_asks_for_a_class_of_its_own():
-    """config-linux.md: if intelRdt is set, the process has to be put into resctrl, whatever it says."""
-    assert message(change(BASE, "linux.intelRdt", {})) == f"linux.intelRdt: {NOT_YET}"
-
-
-@pytest.mark.parametrize("name", ["uidMappings", "gidMappings"])
-def test_idmapped_mounts_are_refused_by_name(name):
-    mount = {"destination": "/x", "source": "/y", "options": ["bind"], name: IDS}
-    assert message(change(BASE, "mounts", [mount])) == f"mounts[0].{name}: {NOT_YET}"
-
-
-@pytest.mark.parametrize("option", ["idmap", "ridmap"])
-def test_options_for_idmapped_mounts_are_refused_by_name(option):
-    mount = {"destination": "/x", "source": "/y", "options": ["bind", option]}
-    assert message(change(BASE, "mounts", [mount])) == f'mounts[0].options: "{option}" {NOT_YET}'
 
 
 def test_warnings():

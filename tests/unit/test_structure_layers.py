@@ -38,11 +38,12 @@ PLAN_MAY_USE = {
     "pyruntime.paths.clean",
     "pyruntime.config.check",
     "pyruntime.config.dump",
+    "pyruntime.config.kernel",
     "pyruntime.config.model",
     "pyruntime.config.names",
 }
 # and what these need must be just as pure, or not be needed by what the compiler takes from them
-PURE = {"config.check", "config.dump", "config.model", "config.names"}
+PURE = {"config.check", "config.dump", "config.kernel", "config.model", "config.names"}
 PURE_MAY_IMPORT = {"typing", "collections.abc", "_json", "json.encoder"}
 TOO_LONG = 400
 
