@@ -27,7 +27,7 @@ int op_loopback(struct init *init, const struct op *op)
 /* Whoever has this socket can set up the namespace that it was made in, without entering it (rtnetlink(7)). */
 int op_netlink(struct init *init, const struct op *op)
 {
-	int fd = (int)sys_socket(AF_NETLINK_DOMAIN, SOCK_RAW_TYPE | SOCK_CLOEXEC_FLAG, NETLINK_ROUTE);
+	int fd = (int)sys_socket(AF_NETLINK_DOMAIN, SOCK_DGRAM_TYPE | SOCK_CLOEXEC_FLAG, NETLINK_ROUTE);
 
 	(void)op;
 	return fd < 0 ? failed(init, "socket", fd) : message_offer(init, fd);

@@ -293,7 +293,6 @@ struct control_message {
 #define AF_UNIX_DOMAIN 1
 #define AF_NETLINK_DOMAIN 16
 #define SOCK_DGRAM_TYPE 2
-#define SOCK_RAW_TYPE 3
 #define SOCK_CLOEXEC_FLAG 02000000
 
 static inline long sys_socket(int domain, int type, int protocol)

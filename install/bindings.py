@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-# seccomp.h of libseccomp 2.5
+# seccomp.h of libseccomp 2.5; and of libc, what asks the kernel what it knows
 LIBSECCOMP = """
 typedef void *scmp_filter_ctx;
 struct scmp_version {
@@ -37,6 +37,7 @@ int seccomp_syscall_resolve_name_arch(uint32_t arch_token, const char *name);
 int seccomp_rule_add_array(scmp_filter_ctx ctx, uint32_t action, int syscall, unsigned int arg_cnt,
                            const struct scmp_arg_cmp *arg_array);
 int seccomp_export_bpf(scmp_filter_ctx ctx, int fd);
+long syscall(long number, ...);
 """
 
 

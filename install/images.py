@@ -25,6 +25,8 @@ ALWAYS = (
     "pyruntime.cli.flags",
     "pyruntime.cli.main",
 )
+# what needs a package that may be missing says so when it is imported, and not before
+NEVER = ("pyruntime.run._libseccomp",)
 # modules of the standard library that may be files of their own, depending on how the interpreter was built
 EXTENSIONS = ("_json",)
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 def needed(command: str) -> list[str]:
     """Returns the modules of ours in a command's list, without those that are there before it."""
-    return [name for name in listed(command) if name.startswith("pyruntime") and name not in ALWAYS]
+    return [name for name in listed(command) if name.startswith("pyruntime") and name not in (*ALWAYS, *NEVER)]
 
 
 def listed(command: str) -> list[str]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "create": "create a container",
     "delete": "delete what a container holds",
+    "features": "show what this runtime can do",
     "kill": "send a signal to a container",
     "list": "list containers",
     "plan": "show what create would do, without doing it",

@@ -122,6 +122,10 @@ def command(name: str) -> "ModuleType | None":
             from . import plan
 
             return plan
+        case "features":
+            from . import features
+
+            return features
     return None
 
 

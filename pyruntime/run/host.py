@@ -3,7 +3,7 @@
 import posix
 import time
 
-from ..errors import PyruntimeError
+from ..errors import OperationError, PyruntimeError
 from ..paths import exists
 from ..plan.filesystem import root_path
 from ..plan.form import encode
@@ -72,18 +72,27 @@ class Executor:
             if op.lane == HOST:
                 if self.observer is not None:
                     self.observer(op)
-                try:
-                    OPERATIONS[op.name](self, op)
-                except OSError as error:
-                    from .report import host_failed
-
-                    raise host_failed(op, error) from None
+                self._carry_out(op)
             elif op.name == "barrier":
                 # the host's next ops are for a container that has come this far
                 self._init().wait_barrier()
         self._init().close()
         if self.network is not None:
             self.network.close()
+
+    def _carry_out(self, op: Op) -> None:
+        """Carries out an op of the host lane. Raises OperationError, or what went wrong with init meanwhile."""
+        try:
+            OPERATIONS[op.name](self, op)
+        except OSError as error:
+            from .report import host_failed
+
+            raise host_failed(op, error) from None
+        except OperationError:
+            raise
+        except PyruntimeError as error:
+            where = f"{op.origin}: " if op.origin else ""
+            raise OperationError(f"{where}{error}", op.origin) from None
 
     def _init(self) -> Handshake:
         if self.handshake is None:

@@ -32,7 +32,8 @@ ACTIONS = {
     "SCMP_ACT_ALLOW": ALLOW,
     "SCMP_ACT_NOTIFY": NOTIFY,
 }
-EPERM, EEXIST, ENOSYS = 1, 17, 38
+EPERM, EFAULT, EEXIST, ENOSYS = 1, 14, 17, 38
+SET_MODE_FILTER = 1
 # seccomp_rule_add(3)
 COMPARISONS = {
     "SCMP_CMP_NE": 1,
@@ -43,6 +44,32 @@ COMPARISONS = {
     "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }
+# config-linux.md, Seccomp
+ARCHITECTURES = (
+    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_ARM",
+    "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",
+    "SCMP_ARCH_MIPS",
+    "SCMP_ARCH_MIPS64",
+    "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",
+    "SCMP_ARCH_MIPSEL64",
+    "SCMP_ARCH_MIPSEL64N32",
+    "SCMP_ARCH_PARISC",
+    "SCMP_ARCH_PARISC64",
+    "SCMP_ARCH_PPC",
+    "SCMP_ARCH_PPC64",
+    "SCMP_ARCH_PPC64LE",
+    "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_S390",
+    "SCMP_ARCH_S390X",
+    "SCMP_ARCH_SH",
+    "SCMP_ARCH_SHEB",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X86_64",
+)
 # seccomp_attr_set(3)
 CTL_NNP, CTL_OPTIMIZE = 3, 8
 # from so many rules on a binary tree beats a list; with none at all some versions fail to make one
@@ -83,7 +110,7 @@ class Filter:
             self._add_rule(f"{ORIGIN}.syscalls[{number}]", rule)
 
     def _add_architecture(self, origin: str, name: str) -> None:
-        token = int(self._library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode()))
+        token = int(self._library.seccomp_arch_resolve_name(_library_name(name)))
         if token == 0:
             raise ConfigError(origin, f"this version of libseccomp does not know {name}")
         result = self._library.seccomp_arch_add(self._context, token)
@@ -153,6 +180,29 @@ def version() -> str:
     """Returns the version of libseccomp, as in 2.5.4. Raises ConfigError."""
     found = _load()[1].seccomp_version()
     return f"{found.major}.{found.minor}.{found.micro}"
+
+
+def architectures() -> list[str]:
+    """Returns the names of those that this version of libseccomp knows. Raises ConfigError."""
+    resolve = _load()[1].seccomp_arch_resolve_name
+    return [name for name in ARCHITECTURES if resolve(_library_name(name))]
+
+
+def _library_name(architecture: str) -> bytes:
+    return architecture.removeprefix("SCMP_ARCH_").lower().encode()
+
+
+def kernel_takes(flag: int) -> bool:
+    """Whether the kernel knows a flag of seccomp(2): with one that it does not know it never looks at the filter."""
+    from ..config.kernel import FILTER_NEW_LISTENER, FILTER_WAIT_KILLABLE_RECV
+
+    if flag == FILTER_WAIT_KILLABLE_RECV:
+        flag |= FILTER_NEW_LISTENER
+    ffi, library = _load()
+    number = library.seccomp_syscall_resolve_name(b"seccomp")
+    operation, flags = ffi.cast("unsigned int", SET_MODE_FILTER), ffi.cast("unsigned int", flag)
+    ffi.dlopen(None).syscall(number, operation, flags, ffi.NULL)
+    return bool(ffi.errno == EFAULT)
 
 
 def _action(name: str, number: int | None) -> int:

@@ -89,7 +89,11 @@ def without_root(work: Path) -> dict[str, list[str]]:
     """Returns what the commands import that touch nothing."""
     bundle = make_bundle(work, "/bin/busybox", "true")
     (work / "spec").mkdir()
-    return {"plan": imported(work, "plan", str(bundle)), "spec": imported(work, "spec", "-b", str(work / "spec"))}
+    return {
+        "features": imported(work, "features"),
+        "plan": imported(work, "plan", str(bundle)),
+        "spec": imported(work, "spec", "-b", str(work / "spec")),
+    }
 
 
 def as_root(work: Path) -> dict[str, list[str]]:

@@ -25,7 +25,11 @@ def test_imports(found, command):
 
 def test_all_commands_are_compared():
     """Those missing here are in tests/unit/test_structure_imports.py."""
-    assert lists().keys() - {"create", "state", "list", "start", "kill", "delete", "run"} == {"plan", "spec"}
+    assert lists().keys() - {"create", "state", "list", "start", "kill", "delete", "run"} == {
+        "features",
+        "plan",
+        "spec",
+    }
 
 
 @pytest.mark.parametrize("detail", ["hooks", "resources", "user namespace"])

@@ -9,7 +9,6 @@ from valid_configs import BASE, FULL, IDS, PARTS, change, without
 
 from pyruntime.config.check import OTHER_PLATFORMS, check, check_isolation
 from pyruntime.config.load import parse_config
-from pyruntime.config.verdict import is_valid
 from pyruntime.errors import ConfigError
 from pyruntime.run.create import Bundle
 

@@ -147,8 +147,8 @@ def rule(**members):
             'linux.netDevices["eth0"]: "a/b" is not the name of a network device',
         ),
         (
-            {"linux.netDevices": {"a-name-that-is-too-long": {}}},
-            'linux.netDevices["a-name-that-is-too-long"]: "a-name-that-is-too-long" is not the name of a network device',
+            {"linux.netDevices": {"longer-than-it-may": {}}},
+            'linux.netDevices["longer-than-it-may"]: "longer-than-it-may" is not the name of a network device',
         ),
         ({"linux.netDevices": {"": {}}}, 'linux.netDevices[""]: "" is not the name of a network device'),
         (
@@ -213,5 +213,5 @@ def test_lists_of_numbers(numbers):
 
 @pytest.mark.parametrize("text", ["", "-", "1-", "-1", "1-2-3", "a", "1;2", "٣", "1_0", "100000", "2-1"])
 def test_lists_that_are_none(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"neither a number nor a range|ends before it begins"):
         parse_list(text)
