@@ -50,6 +50,9 @@ if TYPE_CHECKING:
         cgroupsMade: list[str]
         # file that says whether the container is frozen, "" for none
         freezer: str
+        # without a mount namespace: the root directory, "" otherwise, and how many mounts there were at it before
+        hostRoot: str
+        hostMounts: int
         # directories of resctrl that were not there before
         rdt: list[str]
         # killing the first process kills them all

@@ -15,18 +15,18 @@ from pathlib import Path
 from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from budgets import Times, Verdict, judge
 from chart import PHASES, svg
 from measure import at_once, become_subreaper, end, peak_memory, private_memory, timed
 from runtimes import Runtime, default_config, find, interpreter, make_bundle, make_root, with_mounts
+from separate import without_hybrid
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / "build/root/sbin/pyruntime"
-UNIFIED = "/sys/fs/cgroup/unified"
 MOUNTS = (10, 100, 1000)
 AT_ONCE = 100
-SEPARATE = "PYRUNTIME_BENCH_SEPARATE"
 BEGIN, END = "<!-- figures: `make figures` writes them -->", "<!-- end of figures -->"
 
 
@@ -189,16 +189,6 @@ def record(document: Path, figures: str) -> None:
     document.write_text(f"{before}{begin}\n\n{figures}\n{end_mark}{after}")
 
 
-def separate() -> None:
-    """Goes on in a mount namespace without the hierarchy of cgroup v2 where that one has controllers beside v1."""
-    controllers = Path(UNIFIED, "cgroup.controllers")
-    if os.environ.get(SEPARATE) or not controllers.exists() or not controllers.read_text().split():
-        return
-    script = f'umount {UNIFIED} && exec "$0" "$@"'
-    command = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, sys.executable, *sys.argv]
-    os.execvpe(command[0], command, {**os.environ, SEPARATE: "1"})
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runtime", action="append", default=[], metavar="NAME=PATH", help="instead of the usual ones")
@@ -213,7 +203,7 @@ def main() -> int:
     options = arguments()
     if os.geteuid() != 0:
         raise SystemExit("bench: making containers needs root")
-    separate()
+    without_hybrid()
     become_subreaper()
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         runtimes = find(options.runtime, str(OURS), Path(place))

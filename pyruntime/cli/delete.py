@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 ARGUMENTS = "ID"
 DESCRIPTION = """
-Removes a container that has stopped, or was never started: its cgroups and its
-state. With --force also one that runs, and silently one that does not exist.
+Removes a container that has stopped: its cgroups and its state. With --force
+also one that does not run yet or still runs, and silently one that does not
+exist.
 """
 FLAGS = (Flag("force", False, "kill the container if it still runs", "f"),)
 
@@ -55,7 +56,7 @@ def delete(container: "Container", *, force: bool) -> list[str]:
         container.remove()
         return []
     status = container.status(stored)
-    if status in ("running", "paused") and not force:
+    if status in ("created", "running", "paused") and not force:
         raise ContainerError(f"cannot delete container {container.container_id} that is not stopped: {status}")
     config = container.config() if "poststop" in stored["hooks"] else None
     destroy(container, stored)

@@ -113,26 +113,17 @@ def check_isolation(config: "Config", kinds: "AbstractSet[str]") -> None:
     lead to the runtime's own. Raises ConfigError.
     """
     linux = config.get("linux", {})
-    _needs(config, linux, kinds)
+    _needs(config, kinds)
     _sysctls(linux, kinds)
 
 
-def _needs(config: "Config", linux: "Linux", kinds: "AbstractSet[str]") -> None:
+def _needs(config: "Config", kinds: "AbstractSet[str]") -> None:
     for name in ("hostname", "domainname"):
         value: str = config.get(name, "")  # type: ignore[assignment]
         if value and "uts" not in kinds:
             raise ConfigError(name, f"unable to set {name} without a private UTS namespace")
         if len(value.encode()) > HOST_NAME_MAX:
             raise ConfigError(name, f"is longer than {HOST_NAME_MAX} bytes")
-    if "mount" in kinds:
-        return
-    for name in ("maskedPaths", "readonlyPaths"):
-        if linux.get(name):
-            raise ConfigError(f"linux.{name}", "unable to restrict sys entries without a private MNT namespace")
-    if config["root"].get("readonly"):
-        raise ConfigError("root.readonly", "needs a mount namespace: without one the host's files would be meant")
-    if linux.get("rootfsPropagation"):
-        raise ConfigError("linux.rootfsPropagation", "needs a mount namespace")
 
 
 def _sysctls(linux: "Linux", kinds: "AbstractSet[str]") -> None:

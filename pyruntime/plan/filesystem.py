@@ -39,12 +39,23 @@ def root_path(config: "Config", bundle: str) -> str:
 
 
 def open_root(plan: Plan, config: "Config", request: Request, isolation: Isolation) -> None:
-    """Goes into the root directory and, with a mount namespace, clones the tree of mounts that begins there."""
-    plan.init("enter-root", "root.path", root_path(config, request.bundle))
-    if isolation.mount:
+    """Goes into the root directory and clones the tree of mounts that begins there, if anything is to be mounted."""
+    path = root_path(config, request.bundle)
+    plan.init("enter-root", "root.path", path)
+    if not isolation.mount and has_mounts(config):
+        # they can only be made on the host: below one mount, with which they all go again
+        plan.host_root = path
+    if isolation.mount or plan.host_root:
         propagation = config.get("linux", {}).get("rootfsPropagation", "").removeprefix("r")
         cut_off = MS_SLAVE if propagation == "slave" else MS_PRIVATE
         plan.init("open-tree", "root.path", SLOT_ROOT, ".", AT_RECURSIVE, (0, 0, 0, 0, 0, cut_off))
+
+
+def has_mounts(config: "Config") -> bool:
+    """Whether the config asks for anything that takes a mount."""
+    linux = config.get("linux", {})
+    asked = config.get("mounts") or linux.get("maskedPaths") or linux.get("readonlyPaths")
+    return bool(asked or config["root"].get("readonly") or linux.get("rootfsPropagation"))
 
 
 def attach_root(plan: Plan, config: "Config", isolation: Isolation) -> None:
@@ -52,6 +63,9 @@ def attach_root(plan: Plan, config: "Config", isolation: Isolation) -> None:
 
     It must be there, and not at some place of our own: hooks look for it below the bundle.
     """
+    if plan.host_root:
+        plan.init("attach-root", "root.path", SLOT_ROOT)
+        return
     if not isolation.mount:
         plan.init("use-root", "root.path")
         return
@@ -109,11 +123,11 @@ def _device(
 
 def change_root(plan: Plan, facts: Facts, request: Request, isolation: Isolation) -> None:
     """Makes the root directory the process's own root."""
+    if isolation.mount or plan.host_root:
+        plan.init("find-null", "linux.maskedPaths", SLOT_NULL)
     if not isolation.mount:
         plan.init("change-root", "root.path")
-        return
-    plan.init("find-null", "linux.maskedPaths", SLOT_NULL)
-    if request.pivot:
+    elif request.pivot:
         plan.init("pivot-root", "root.path")
     else:
         plan.init("move-root", "root.path", facts.proc_mounts)
@@ -124,13 +138,13 @@ def close_off(plan: Plan, config: "Config", request: Request, isolation: Isolati
     linux = config.get("linux", {})
     if "process" in config:
         plan.init("make-directory", "process.cwd", clean(config["process"]["cwd"]))
-    if not isolation.mount:
+    if not isolation.mount and not plan.host_root:
         return
     for index, path in enumerate(linux.get("readonlyPaths", ())):
         plan.init("readonly-path", f"linux.readonlyPaths[{index}]", clean(path))
     for index, path in enumerate(dict.fromkeys(linux.get("maskedPaths", ()))):
         plan.init("mask-path", f"linux.maskedPaths[{index}]", SLOT_NULL, clean(path))
-    if request.pivot:
+    if request.pivot and isolation.mount:
         plan.init("detach-old-root", "root.path")
     tree.finish(plan)
     _root_attributes(plan, config)

@@ -24,7 +24,7 @@ def before_pivot(plan: Plan, config: "Config", request: Request) -> None:
         for index in range(count):
             plan.host("run-hook", f"hooks.{kind}[{index}]", kind, index)
     plan.host("pass-barrier", "hooks", BARRIER_HOOKS)
-    _in_init(plan, "createContainer", config, request, "creating")
+    _in_init(plan, "createContainer", config, request, "created")
 
 
 def start_container(plan: Plan, config: "Config", request: Request) -> None:

@@ -212,8 +212,9 @@ class Mounts:
         self.default_propagation = MS_PRIVATE if propagation in ("private", "unbindable") else MS_SLAVE
         # mounts that only become read-only when all others are in place: slot, origin
         self._late: list[tuple[int, str]] = []
-        if self.entries and not isolation.mount:
-            raise ConfigError("mounts", "need a mount namespace: without one they would be made on the host")
+        if self.entries and isolation.user and not isolation.mount:
+            problem = "with a user namespace they need a mount namespace: the host's is not its root's"
+            raise ConfigError("mounts", problem)
 
     def open_sources(self, plan: Plan) -> None:
         """Clones the sources of all bind mounts, in the mount namespace of the host where that is possible."""

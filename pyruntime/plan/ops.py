@@ -171,7 +171,7 @@ class Op:
 class Plan:
     """All ops of both lanes, in order, and what was worth a warning while they were made."""
 
-    __slots__ = ("cgroups", "clone_into", "free_slot", "ops", "rdt", "warnings")
+    __slots__ = ("cgroups", "clone_into", "free_slot", "host_root", "ops", "rdt", "warnings")
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
@@ -180,6 +180,8 @@ class Plan:
         self.cgroups: list[str] = []
         # the one of cgroup v2, in which the container is born; "" if there is none
         self.clone_into = ""
+        # the root directory, where the container's mounts are made on the host; "" if they are in a mount namespace
+        self.host_root = ""
         # directories of resctrl that `delete` will remove
         self.rdt: list[str] = []
         self.free_slot = FIRST_FREE_SLOT

@@ -66,6 +66,8 @@ def _memory_1(memory: "Memory") -> list[Write]:
         writes.append(_one("memory", "memory.reservation", "memory.soft_limit_in_bytes", memory["reservation"]))
     if "swappiness" in memory:
         writes.append(_one("memory", "memory.swappiness", "memory.swappiness", memory["swappiness"]))
+    if memory.get("kernelTCP"):
+        writes.append(_one("memory", "memory.kernelTCP", "memory.kmem.tcp.limit_in_bytes", memory["kernelTCP"]))
     if memory.get("disableOOMKiller"):
         writes.append(_one("memory", "memory.disableOOMKiller", "memory.oom_control", 1))
     return writes
@@ -73,10 +75,9 @@ def _memory_1(memory: "Memory") -> list[Write]:
 
 def _obsolete_memory(memory: "Memory", warnings: list[str]) -> None:
     """The kernel has withdrawn these (cgroup-v1/memory), and runc applies them no more."""
-    for name in ("kernel", "kernelTCP"):
-        if memory.get(name, 0) > 0:  # type: ignore[operator]
-            problem = "is not applied: the kernel has withdrawn limits on kernel memory"
-            warnings.append(f"{RESOURCES}.memory.{name} {problem}")
+    if memory.get("kernel", 0) > 0:
+        problem = "is not applied: the kernel has withdrawn limits on kernel memory"
+        warnings.append(f"{RESOURCES}.memory.kernel {problem}")
     if memory.get("useHierarchy") is False:
         warnings.append(f"{RESOURCES}.memory.useHierarchy is not applied: the kernel knows hierarchies only")
 
@@ -216,8 +217,9 @@ def _memory_2(memory: "Memory") -> list[Write]:
         writes.append(_one("memory", "memory.reservation", "memory.low", _maximum(memory["reservation"])))
     if "swappiness" in memory:
         raise _no_conversion("memory.swappiness")
-    if memory.get("disableOOMKiller"):
-        raise _no_conversion("memory.disableOOMKiller")
+    for name in ("disableOOMKiller", "kernelTCP"):
+        if memory.get(name) not in (None, False, 0, UNLIMITED):
+            raise _no_conversion(f"memory.{name}")
     return writes
 
 

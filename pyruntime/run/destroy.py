@@ -51,6 +51,10 @@ def _wait(pidfd: int) -> None:
 def destroy(container: "Container", state: "State") -> None:
     """Ends what still runs, and removes cgroups and state. The container must be locked. Raises PyruntimeError."""
     kill(state)
+    if state.get("hostRoot"):
+        from .mounts import detach
+
+        detach(state["hostRoot"], state["hostMounts"])
     remove(state["cgroupsMade"], state["cgroups"])
     if state.get("rdt"):
         from .rdt import remove as remove_groups

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from .network import Network
 
 
+def count_mounts(path: str) -> int:
+    if not path:
+        return 0
+    from .mounts import count
+
+    return count(path)
+
+
 def now() -> str:
     """Returns the time as RFC 3339 with nanoseconds."""
     nanoseconds = time.time_ns()
@@ -131,6 +139,8 @@ class Executor:
             "cgroups": directories,
             "cgroupsMade": cgroup.missing(directories, [hierarchy.mountpoint for hierarchy in self.facts.cgroups]),
             "freezer": freezers[0] if freezers else "",
+            "hostRoot": self.plan.host_root,
+            "hostMounts": count_mounts(self.plan.host_root),
             "rdt": [directory for directory in self.plan.rdt if not exists(directory)],
             "ownPidNamespace": any(entry["type"] == "pid" and not entry.get("path") for entry in namespaces),
             "process": "process" in self.config,
@@ -207,7 +217,7 @@ class Executor:
         listener = handshake.take_offered()
         metadata = self.config["linux"]["seccomp"].get("listenerMetadata", "")
         try:
-            hand_over(path, handshake.pid, listener, self._hook_state(), metadata)
+            hand_over(path, handshake.pid, listener, self._hook_state("creating"), metadata)
         finally:
             posix.close(listener)
 
@@ -251,14 +261,14 @@ class Executor:
         self.ran_hooks = True
         kind, index = op.args
         hook = self.config["hooks"][kind][index]  # type: ignore[literal-required]
-        hooks.run(hook, str(kind), int(index), self._hook_state())
+        hooks.run(hook, str(kind), int(index), self._hook_state("created"))
 
-    def _hook_state(self) -> str:
+    def _hook_state(self, status: str) -> str:
         """Returns the state as hooks and agents get it."""
         from ..config.dump import hook_state
 
         pid = self._init().wait_pid()
-        return hook_state(self.config, self.request.container_id, self.request.bundle, "creating", pid)
+        return hook_state(self.config, self.request.container_id, self.request.bundle, status, pid)
 
     def pass_barrier(self, op: Op) -> None:
         (number,) = op.args

@@ -292,9 +292,17 @@ def test_memory_in_a_cgroup_that_has_limits(bundle, limits, folder, before, afte
     assert cgroups.read("memory.limit_in_bytes") == cgroups.read("memory.memsw.limit_in_bytes") == str(after * MIB)
 
 
+def test_the_limit_on_buffers_of_tcp(limits):
+    """Deprecated by the kernel too, but still there."""
+    if not Path("/sys/fs/cgroup/memory/memory.kmem.tcp.limit_in_bytes").exists():
+        pytest.skip("this kernel has no limit on buffers of TCP")
+    cgroups = limits(memory={"kernelTCP": 4 * MIB})
+    assert cgroups.read("memory.kmem.tcp.limit_in_bytes") == str(4 * MIB)
+
+
 @pytest.mark.parametrize(
     ("memory", "word"),
-    [({"kernel": MIB}, "kernel"), ({"kernelTCP": MIB}, "kernelTCP"), ({"useHierarchy": False}, "useHierarchy")],
+    [({"kernel": MIB}, "kernel"), ({"useHierarchy": False}, "useHierarchy")],
 )
 def test_what_the_kernel_has_withdrawn_is_warned_of(limits, memory, word):
     assert f"linux.resources.memory.{word}" in limits(memory=memory).warnings

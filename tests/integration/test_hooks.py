@@ -135,9 +135,9 @@ def test_the_state_on_standard_input(bundle, runtime, hooks):
     runtime("start", name)
     runtime("delete", "--force", name)
     expected = {
-        "prestart": ("creating", pid),
-        "createRuntime": ("creating", pid),
-        "createContainer": ("creating", 1),
+        "prestart": ("created", pid),
+        "createRuntime": ("created", pid),
+        "createContainer": ("created", 1),
         "startContainer": ("created", 1),
         "poststart": ("running", pid),
         "poststop": ("stopped", None),

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -416,15 +417,64 @@ def test_bad_mounts(bundle, entry, texts):
         assert text in message
 
 
-def test_without_a_mount_namespace(bundle):
+def mounts_of_the_host():
+    return Path("/proc/self/mountinfo").read_text()
+
+
+def test_without_a_mount_namespace_and_mounts(bundle):
     bundle.namespace("mount", False)
     bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
-    assert "mounts: need a mount namespace" in bundle.fails()
     bundle.mounts.clear()
-    before = Path("/proc/self/mountinfo").read_text()
-    out = bundle.run("echo $(ls /dev); head -1 /etc/passwd").out
-    assert out == "full null ptmx random tty urandom zero\nroot:x:0:0:root:/root:/bin/sh\n"
-    assert Path("/proc/self/mountinfo").read_text() == before
+    before = mounts_of_the_host()
+    script = "readlink /proc/self/ns/mnt; echo $(ls /dev); head -1 /etc/passwd"
+    assert bundle.run(script).out.splitlines()[-2:] == [
+        "full null ptmx random tty urandom zero",
+        "root:x:0:0:root:/root:/bin/sh",
+    ]
+    assert mounts_of_the_host() == before
+
+
+@pytest.mark.parametrize("end", ["delete", "killed", "failed"])
+def test_without_a_mount_namespace_mounts_are_made_on_the_host_and_go_again(bundle, tmp_path, end):
+    """runc leaves them there; here they are all below one mount, with which they go."""
+    (tmp_path / "source").mkdir()
+    bundle.namespace("mount", False)
+    bundle.mounts.append(bind(str(tmp_path / "source"), "/data", "rbind"))
+    bundle.config["root"]["readonly"] = True
+    # somebody else's, which has to stay
+    subprocess.run(["mount", "--bind", str(bundle.rootfs), str(bundle.rootfs)], check=True)
+    try:
+        before = mounts_of_the_host()
+        if end == "failed":
+            bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
+            bundle.fails()
+        else:
+            script = "readlink /proc/1/ns/mnt; touch /x; cat /proc/keys; touch /proc/sys/x; touch /data/x; sleep 100"
+            name, result = bundle.shell(script).create()
+            assert f" {bundle.rootfs}/proc " in mounts_of_the_host()
+            bundle.runtime("start", name)
+            seen = bundle.runtime.state(name)["pid"]
+            own = os.readlink("/proc/self/ns/mnt")
+            assert os.readlink(f"/proc/{seen}/ns/mnt") == own
+            deadline = time.monotonic() + 10
+            while not (tmp_path / "source/x").exists():
+                assert time.monotonic() < deadline
+            assert "/x: Read-only file system" in result.err
+            if end == "killed":
+                bundle.runtime("kill", name, "KILL")
+                bundle.runtime.wait_status(name, "stopped")
+            bundle.runtime("delete", "--force", name)
+        assert mounts_of_the_host() == before
+    finally:
+        subprocess.run(["umount", str(bundle.rootfs)], check=True)
+
+
+def test_mounts_with_a_user_namespace_need_a_mount_namespace(bundle):
+    bundle.namespace("mount", False)
+    bundle.namespace("user")
+    maps = [{"containerID": 0, "hostID": 0, "size": 65536}]
+    bundle.linux.update(uidMappings=maps, gidMappings=maps)
+    assert "mounts: with a user namespace they need a mount namespace" in bundle.fails()
 
 
 def test_a_thousand_binds(bundle):

@@ -245,25 +245,6 @@ ALL = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"}
         ("hostname", "web", "uts", "hostname: unable to set hostname without a private UTS namespace"),
         ("domainname", "web", "uts", "domainname: unable to set domainname without a private UTS namespace"),
         ("hostname", "ü" * 33, "", "hostname: is longer than 64 bytes"),
-        (
-            "linux.maskedPaths",
-            ["/proc/kcore"],
-            "mount",
-            "linux.maskedPaths: unable to restrict sys entries without a private MNT namespace",
-        ),
-        (
-            "linux.readonlyPaths",
-            ["/proc/sys"],
-            "mount",
-            "linux.readonlyPaths: unable to restrict sys entries without a private MNT namespace",
-        ),
-        (
-            "root.readonly",
-            True,
-            "mount",
-            "root.readonly: needs a mount namespace: without one the host's files would be meant",
-        ),
-        ("linux.rootfsPropagation", "slave", "mount", "linux.rootfsPropagation: needs a mount namespace"),
     ],
 )
 def test_what_needs_a_namespace(path, value, missing, text):
