@@ -73,7 +73,7 @@ class Executor:
                     from .report import host_failed
 
                     raise host_failed(op, error) from None
-            elif op.name == "barrier":
+            elif op.name in ("barrier", "ready"):
                 # the host's next ops are for a container that has come this far
                 self._init().wait_barrier()
         self._init().close()
