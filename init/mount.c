@@ -123,9 +123,18 @@ static int failed_config(struct init *init, int context, const char *step, long 
 	return (int)error;
 }
 
+#define PARAMETER_MAX 255 /* bytes that fsconfig(2) takes of a key, and of a value; of more it says no more than EINVAL */
+
+static long set_string(int context, const char *key, const char *value)
+{
+	if (strlen(value) > PARAMETER_MAX)
+		return -ENAMETOOLONG;
+	return sys_fsconfig(context, FSCONFIG_SET_STRING, key, value, 0);
+}
+
 static long set_parameter(int context, const char *parameter)
 {
-	char key[256];
+	char key[PARAMETER_MAX + 1];
 	struct text name;
 	size_t size = 0;
 
@@ -137,7 +146,7 @@ static long set_parameter(int context, const char *parameter)
 		return -ENAMETOOLONG;
 	if (parameter[size] == '\0')
 		return sys_fsconfig(context, FSCONFIG_SET_FLAG, key, NULL, 0);
-	return sys_fsconfig(context, FSCONFIG_SET_STRING, key, parameter + size + 1, 0);
+	return set_string(context, key, parameter + size + 1);
 }
 
 static int set_parameters(struct init *init, int context, const struct argument *list)
@@ -162,7 +171,7 @@ static int make_mount(struct init *init, const char *type, const char *source, c
 
 	if (context < 0)
 		return failed(init, "fsopen", context);
-	result = (int)sys_fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0);
+	result = (int)set_string(context, "source", source);
 	if (result < 0)
 		failed_config(init, context, "source", result);
 	if (result == 0)

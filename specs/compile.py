@@ -3,7 +3,7 @@
     python specs/compile.py specs/config.schema.json > pyruntime/config/verdict.py
 
 jsonschema takes 70 ms to import; a create has 12 in all. So the hot path asks this generated code *whether* a config is
-right, and config/explain.py asks jsonschema *why* one is not. tests/unit/test_verdict.py holds the two to the same
+right, and config/explain.py asks jsonschema *why* one is not. tests/unit/test_config_verdict.py holds the two to one
 answer. A keyword that is not translated here is an error at build time, so that a schema cannot outgrow its compiler.
 """
 

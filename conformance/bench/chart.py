@@ -25,8 +25,11 @@ def _legend(names: list[str]) -> list[str]:
 
 def svg(times: Times, title: str) -> str:
     """Returns the chart of the medians, in milliseconds."""
-    names = [*times["create"], "bare"]
-    medians = {phase: {name: median(values) * 1000 for name, values in times[phase].items()} for phase in PHASES}
+    known = [name for name in COLOURS if name in times["create"]]
+    names = [*known, *(name for name in times["create"] if name not in known), "bare"]
+    medians = {
+        phase: {name: median(times[phase][name]) * 1000 for name in names if name in times[phase]} for phase in PHASES
+    }
     bare = median(times["bare"]["bare"]) * 1000
     scale = WIDTH / max(value for group in medians.values() for value in group.values())
     parts, y = _legend(names), float(TOP)

@@ -152,6 +152,8 @@ def main(argv: "Sequence[str]") -> int:
         return 130
     except (RecursionError, MemoryError) as error:
         return _fail(context, f"{type(error).__name__}: the input is too large", 1)
+    except ImportError as error:  # what only failures and `run` need may be missing
+        return _fail(context, f"{error}: pyruntime is not installed completely (docs/guide/install.md)", 1)
 
 
 def _dispatch(rest: list[str], context: Context) -> int:

@@ -81,7 +81,7 @@ class Executor:
                 if self.observer is not None:
                     self.observer(op)
                 self._carry_out(op)
-            elif op.name == "barrier":
+            elif op.name in ("barrier", "ready"):
                 # the host's next ops are for a container that has come this far
                 self._init().wait_barrier()
         self._init().close()

@@ -16,7 +16,8 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self.kind, self.op, self.value, size = unpack_from(HEADER, data)
-        self.text = data[HEADER_SIZE : HEADER_SIZE + size].decode("utf-8", "backslashreplace")
+        # what the kernel and hooks print ends in a newline
+        self.text = data[HEADER_SIZE : HEADER_SIZE + size].decode("utf-8", "backslashreplace").rstrip()
 
 
 def receive_started(fd: int) -> Message | None:

@@ -14,6 +14,8 @@ def podman(rootfs, runtime_path):
     need("podman", "conmon")
     place = Path(tempfile.mkdtemp(prefix="podman-"))  # podman allows 50 characters
     store = ("--root", place / "root", "--runroot", place / "run", "--tmpdir", place / "tmp")
+    # of the host's networks none is needed, and podman warns of those that it has no plugins for
+    store += ("--network-config-dir", place / "networks")
     kinds = ("--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
     cgroup = f"test-podman-{os.getpid()}"
 

@@ -320,8 +320,7 @@ def test_a_failing_hook_fails_the_create(bundle, hooks, kind, script, problem):
     hooks.record(kind, "never")
     hooks.record("poststop")
     message = bundle.fails()
-    assert f"hooks.{kind}[1]: error running {kind} hook #1: {problem}" in message
-    assert "(config.json, line " in message
+    assert f"hooks.{kind}[1]: error running {kind} hook #1: {problem} (config.json, line " in message
     assert hooks.order() == ["first", "poststop"]
     assert hooks.state("poststop")["status"] == "stopped"
 

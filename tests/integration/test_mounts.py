@@ -392,7 +392,7 @@ BAD = [
         mount("/d", "tmpfs", "t", "nosuchoption"),
         ["nosuchoption", "Unknown parameter 'nosuchoption'", "invalid argument"],
     ),
-    (mount("/d", "tmpfs", "t", "size=banana"), ["size", "Bad value for 'size'"]),
+    (mount("/d", "tmpfs", "t", "size=banana"), ["size", "Bad value for 'size': invalid argument"]),
     (
         bind("/etc/hostname", "/d", "bind", "size=1m"),
         ["bind mounts cannot have any filesystem-specific options applied: size=1m"],
@@ -402,7 +402,10 @@ BAD = [
     ({"destination": "/d", "options": ["bind"]}, ["mounts[7].source: a bind mount needs one"]),
     (bind("/etc/passwd", "/tmp", "bind"), ["the target is a directory"]),
     (bind("/etc", "/etc/passwd", "bind"), ["the target is not a directory", "not a directory"]),
-    (mount("/d", "tmpfs", "t", "lowerdir=" + "x" * 300), ["invalid argument"]),
+    (mount("/d", "tmpfs", "t", "lowerdir=" + "x" * 256), ["options are limited to 255 bytes each"]),
+    (mount("/d", "tmpfs", "t", "x" * 256), ["options are limited to 255 bytes each"]),
+    (mount("/d", "tmpfs", "x" * 256), ["source: file name too long (options are limited to 255 bytes each)"]),
+    (mount("/d", "tmpfs", "t", "size=" + "x" * 255), ["Bad value for 'size': invalid argument"]),
 ]
 
 

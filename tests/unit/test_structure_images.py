@@ -15,6 +15,7 @@ from pyruntime import image
 from pyruntime.cli.help import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+LIBRARIES = sysconfig.get_path("purelib")
 # runs a command, then tells which modules came from the image: what import makes has a spec
 PROGRAM = """
 import posix, sys
@@ -54,9 +55,9 @@ def installed(built, tmp_path):
     return Path(shutil.copytree(built, tmp_path / "lib" / "pyruntime"))
 
 
-def run(package, *argv, check=True):
+def run(package, *argv, check=True, libraries=LIBRARIES):
     """Runs a command; returns its output and which modules were in the image."""
-    path = f"{package.parent}:{sysconfig.get_path('purelib')}"
+    path = f"{package.parent}:{libraries}"
     done = subprocess.run(
         [sys.executable, "-ISB", "-c", PROGRAM, path, *map(str, argv)], capture_output=True, text=True, check=False
     )
@@ -198,3 +199,13 @@ def test_modules_from_an_image_find_their_lazy_imports(installed, tmp_path):
     (tmp_path / "config.json").write_text('{"ociVersion": 1, "root": {"path": "r"}}')
     _, err = run(installed, "plan", tmp_path, check=False)
     assert "ociVersion: 1 is not a string" in " ".join(err)
+
+
+def test_a_missing_library_is_named(installed, tmp_path):
+    """A traceback says as much, but not to a user."""
+    shutil.copytree(ROOT / "specs", installed / "config/schemas")
+    (tmp_path / "config.json").write_text('{"ociVersion": 1, "root": {"path": "r"}}')
+    _, err = run(installed, "plan", tmp_path, check=False, libraries=tmp_path)
+    message = " ".join(err)
+    assert "No module named 'jsonschema': pyruntime is not installed completely" in message
+    assert "Traceback" not in message
