@@ -120,7 +120,7 @@ class CgroupPlan:
             needed = {write.controller for place, write in self._writes if place == directory}
             if hierarchy.version == 2:
                 plan.clone_into = directory
-            kind = "cpuset" if "cpuset" in hierarchy.controllers else ""
+            kind = "cpuset" if hierarchy.version == 1 and "cpuset" in hierarchy.controllers else ""
             plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, sorted(needed))
         for directory, write in self._writes:
             if not _forbids_birth(write):
