@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 UNLIMITED = -1
 RESOURCES = "linux.resources"
+# files by which processes are moved, held or ended, and a cgroup gets another nature: nothing for a config to set
+PROCESS_FILES = frozenset(
+    f"cgroup.{name}" for name in ("procs", "threads", "type", "subtree_control", "freeze", "kill")
+)
 # those of v2 that the configuration has names for
 CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
@@ -266,8 +270,8 @@ def _unified(resources: "Resources") -> list[Write]:
         allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
         if not (dot and controller) or set(file) - allowed or ".." in file:
             raise ConfigError(origin, "is not the name of a file of cgroup v2 (controller.name)")
-        if controller == "cgroup":
-            raise ConfigError(origin, "files of the cgroup itself cannot be set")
+        if file in PROCESS_FILES:
+            raise ConfigError(origin, "is about the cgroup's processes, which are the runtime's to manage")
         for line in value.split("\n"):
             # "If the value contains newlines": each line is an entry of its own, and so a write of its own
             writes.append(Write(controller, origin, ((file, line),), version=2))
