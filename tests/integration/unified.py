@@ -109,16 +109,17 @@ class Container:
         self.unified = unified
         self.runtime = runtime
         self.name = name
-        self.warnings = result.err
+        # of `create`; what the container prints goes there as well
+        self.result = result
         self.pid = runtime.state(name)["pid"]
         self.cgroup = unified.of(self.pid)
-
-    def read(self, file):
-        return self.unified.read(self.cgroup, file)
 
     @property
     def path(self):
         return self.unified.path(self.cgroup)
+
+    def read(self, file):
+        return self.unified.read(self.cgroup, file)
 
     def start(self):
         self.runtime("start", self.name)
