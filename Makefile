@@ -35,6 +35,7 @@ lint: build $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	CC=clang init/build.sh /dev/null 0
+	shellcheck .ci/run init/*.sh install/*.sh tests/vm/vmrun tests/vm/*.sh
 
 # records anew which modules each command imports; the difference is for you to judge
 budget: build $(READY_DEV)
@@ -63,6 +64,15 @@ install: build
 	rm -rf $(DESTDIR)$(PREFIX)/lib/pyruntime
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
 	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
+
+# what needs cgroup v2 alone, with all controllers, in a VM that has it (tests/vm/README.md); one boot for all of it
+VM_TESTS ?= tests/vm tests/integration/test_cgroups_v2.py tests/integration/test_lifecycle.py
+test-vm: build $(READY_DEV)
+	install/setup.sh test
+	tests/vm/vmrun --setup
+	mkdir -p build/vm
+	tests/vm/vmrun --timeout 900 --rw build/vm -- \
+	    $(BIN)/python -m pytest -p no:cacheprovider --junitxml=build/vm/junit.xml $(VM_TESTS)
 
 # beside runc and crun, in one run; `make figures` also writes docs/performance.md anew
 bench: build $(READY_DEV)

@@ -15,6 +15,7 @@ case $macros in
     *__clang__*) ;;
     *) flags="$flags -fno-tree-loop-distribute-patterns" ;;
 esac
+# shellcheck disable=SC2086 # words
 exec ${CC:-cc} -std=gnu11 -Os -g0 -s -fPIE -static-pie -nostdlib -ffreestanding -fno-builtin -fvisibility=hidden \
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wformat=2 -Wundef \
     -Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wno-missing-field-initializers \

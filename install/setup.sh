@@ -8,7 +8,7 @@ packages() {
         build) echo gcc libc6-dev linux-libc-dev libcap-dev python3-dev python3-venv ;;
         demo) echo busybox-static ;;
         test) echo busybox-static util-linux ;;
-        check) echo clang ;;
+        check) echo clang shellcheck ;;
         fuzz) echo clang libclang-rt-dev ;;
         bench) echo busybox-static runc crun time util-linux ;;
         vm) echo qemu-system-x86 qemu-system-common busybox-static kmod zstd xz-utils lz4 ;;
@@ -59,5 +59,5 @@ export DEBIAN_FRONTEND=noninteractive
 echo "installing:$lacking"
 apt-get update -q >/dev/null
 lacking=$(missing) # now that apt knows the names
-# shellcheck disable=SC2086 (words)
+# shellcheck disable=SC2086 # words
 apt-get install -y -q --no-install-recommends $lacking >/dev/null

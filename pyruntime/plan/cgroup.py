@@ -101,7 +101,9 @@ class CgroupPlan:
     def _directory(self, write: Write) -> str:
         """Returns the directory for a file of a controller. Raises ConfigError when no hierarchy has the controller."""
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
-            if write.controller in hierarchy.controllers and write.version in (0, hierarchy.version):
+            # files like cgroup.max.depth every cgroup of v2 has
+            has = write.controller in hierarchy.controllers or write.controller == "cgroup"
+            if has and write.version in (0, hierarchy.version):
                 return directory
         where = " (cgroup v2)" if write.version == 2 and not self._facts.unified else ""
         raise ConfigError(
@@ -135,10 +137,10 @@ class CgroupPlan:
         plan.cgroups = self.directories
         origin = "linux.cgroupsPath"
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
-            needed = {write.controller for place, write in self._writes if place == directory}
+            needed = {write.controller for place, write in self._writes if place == directory} - {"cgroup"}
             if hierarchy.version == 2:
                 plan.clone_into = directory
-            kind = "cpuset" if "cpuset" in hierarchy.controllers else ""
+            kind = "cpuset" if hierarchy.version == 1 and "cpuset" in hierarchy.controllers else ""
             plan.host("create-cgroup", origin, directory, hierarchy.mountpoint, hierarchy.version, kind, sorted(needed))
         self._hand_over(plan)
         for directory, write in self._writes:

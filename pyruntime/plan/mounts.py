@@ -251,7 +251,7 @@ class Mounts:
                 self._remount(plan, entry)
             elif entry.kind == "bind":
                 plan.init("attach", entry.origin, entry.slot, entry.destination, entry.flags())
-            elif entry.kind == "cgroup":
+            elif entry.kind == "cgroup" or (entry.kind == "cgroup2" and self.facts.unified):
                 self._cgroup(plan, entry)
             else:
                 self._file_system(plan, entry)
@@ -305,13 +305,8 @@ class Mounts:
 
     def _cgroup(self, plan: Plan, entry: Entry) -> None:
         bits = entry.options.bits(0)
-        own_view = "cgroup" in self.isolation.new or "cgroup" in self.isolation.joined
         if self.facts.unified:
-            if own_view or not self.isolation.user:
-                self._mount(plan, entry, 0, "cgroup2", [], entry.destination, 0, bits)
-            else:
-                # a user namespace may not mount what it has no namespace for: it gets its own part
-                self._bind_cgroup(plan, entry, self.cgroup.directories[0], entry.destination, bits)
+            self._cgroup_2(plan, entry, bits)
             return
         slot = 0
         if bits[0] & RDONLY:
@@ -324,13 +319,30 @@ class Mounts:
                 continue
             name = hierarchy.mountpoint.rpartition("/")[2]
             target = f"{entry.destination}/{name}"
-            if own_view:
+            if self._has_own_view():
                 self._mount(plan, entry, 0, "cgroup", hierarchy.controllers, target, 0, bits)
             else:
                 self._bind_cgroup(plan, entry, directory, target, bits)
             for controller in hierarchy.controllers:
                 if len(hierarchy.controllers) > 1 and controller != name:
                     plan.init("symlink", entry.origin, name, f"{entry.destination}/{controller}", 0)
+
+    def _has_own_view(self) -> bool:
+        return "cgroup" in self.isolation.new or "cgroup" in self.isolation.joined
+
+    def _cgroup_2(self, plan: Plan, entry: Entry, bits: "Attributes") -> None:
+        """A cgroup namespace gets a mount of its own. Without one it would be the host's file system again, mounted
+        anew: and that sets options like nsdelegate for the whole host (cgroups(7)). So it is bound."""
+        parameters = [*entry.options.superblock, *entry.options.data]
+        if self._has_own_view():
+            self._mount(plan, entry, 0, "cgroup2", parameters, entry.destination, 0, bits)
+            return
+        if parameters:
+            index = entry.origin.partition(" ")[0]
+            raise ConfigError(f"{index}.options", f"without a cgroup namespace {parameters[0]} would be for the host")
+        # a user namespace is shown its own part only
+        directory = self.cgroup.directories[0] if self.isolation.user else self.facts.cgroups[0].mountpoint
+        self._bind_cgroup(plan, entry, directory, entry.destination, bits)
 
     def _bind_cgroup(self, plan: Plan, entry: Entry, directory: str, target: str, bits: "Attributes") -> None:
         slot = plan.slot()

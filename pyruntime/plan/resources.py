@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 UNLIMITED = -1
 RESOURCES = "linux.resources"
+# files by which processes are moved, held or ended, and a cgroup gets another nature: nothing for a config to set
+PROCESS_FILES = frozenset(
+    f"cgroup.{name}" for name in ("procs", "threads", "type", "subtree_control", "freeze", "kill")
+)
 # those of v2 that the configuration has names for
 CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
@@ -82,6 +86,11 @@ def _obsolete_memory(memory: "Memory", warnings: list[str]) -> None:
         warnings.append(f"{RESOURCES}.memory.useHierarchy is not applied: the kernel knows hierarchies only")
 
 
+def _no_burst(file: str) -> Write:
+    """The kernel keeps the burst within the quota, and an earlier container may have left one above the new quota."""
+    return Write("cpu", f"{RESOURCES}.cpu.burst", ((file, "0"),), required=False)
+
+
 def _cpu_1(cpu: "Cpu") -> list[Write]:
     writes = []
     if cpu.get("shares"):
@@ -89,9 +98,10 @@ def _cpu_1(cpu: "Cpu") -> list[Write]:
     if cpu.get("period"):
         writes.append(_one("cpu", "cpu.period", "cpu.cfs_period_us", cpu["period"]))
     if cpu.get("quota"):
+        if "burst" in cpu:
+            writes.append(_no_burst("cpu.cfs_burst_us"))
         writes.append(_one("cpu", "cpu.quota", "cpu.cfs_quota_us", cpu["quota"]))
     if "burst" in cpu:
-        # burst is bounded by the quota, so it comes after
         writes.append(_one("cpu", "cpu.burst", "cpu.cfs_burst_us", cpu["burst"]))
     if cpu.get("realtimePeriod"):
         writes.append(_one("cpu", "cpu.realtimePeriod", "cpu.rt_period_us", cpu["realtimePeriod"]))
@@ -248,6 +258,8 @@ def _cpu_2(cpu: "Cpu") -> list[Write]:
         writes.append(_one("cpu", "cpu.shares", "cpu.weight", cpu_weight(cpu["shares"])))
     quota, period = cpu.get("quota", 0), cpu.get("period", 0)
     if quota or period:
+        if "burst" in cpu:
+            writes.append(_no_burst("cpu.max.burst"))
         origin = "cpu.quota" if quota else "cpu.period"
         value = f"{quota if quota > 0 else 'max'} {period or 100000}"
         writes.append(_one("cpu", origin, "cpu.max", value))
@@ -292,8 +304,8 @@ def _unified(resources: "Resources") -> list[Write]:
         allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.")
         if not (dot and controller) or set(file) - allowed or ".." in file:
             raise ConfigError(origin, "is not the name of a file of cgroup v2 (controller.name)")
-        if controller == "cgroup":
-            raise ConfigError(origin, "files of the cgroup itself cannot be set")
+        if file in PROCESS_FILES:
+            raise ConfigError(origin, "is about the cgroup's processes, which are the runtime's to manage")
         for line in value.split("\n"):
             # "If the value contains newlines": each line is an entry of its own, and so a write of its own
             writes.append(Write(controller, origin, ((file, line),), version=2))

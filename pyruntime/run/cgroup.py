@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RACES = 10
+ENOENT, EBUSY, ENODEV, EOPNOTSUPP = 2, 16, 19, 95
 THREADED = frozenset(("cpu", "cpuset", "pids", "perf_event"))
 
 
@@ -33,36 +34,39 @@ def create(directory: str, mountpoint: str, version: int, kind: str, needed: "Se
     for attempt in range(RACES):
         try:
             _create(directory, mountpoint, version, kind, needed)
-        except FileNotFoundError:
+        except OSError as error:
             # another container's end took away the cgroup above, which both had made
-            if attempt == RACES - 1:
+            if error.errno not in (ENOENT, ENODEV) or attempt == RACES - 1:
                 raise
         else:
             return
 
 
 def _create(directory: str, mountpoint: str, version: int, kind: str, needed: "Sequence[str]") -> None:
-    above = parent(directory)
-    if above != mountpoint and not exists(above):
-        _create(above, mountpoint, version, kind, needed)
-    if version == 2:
-        _enable(above, needed)
-    try:
-        posix.mkdir(directory, 0o755)
-    except FileExistsError:
-        _refuse_used(directory)
-    if kind == "cpuset":
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            _inherit(directory, mountpoint, name)
-    if version == 2:
-        _check_type(directory, needed)
+    paths = [directory]
+    while (above := parent(paths[0])) != mountpoint:
+        paths.insert(0, above)
+    for path in paths:
+        if version == 2:
+            _hand_on(parent(path), needed)
+        try:
+            posix.mkdir(path, 0o755)
+        except FileExistsError:
+            if path != directory:
+                continue
+            _refuse_used(directory)
+        if kind == "cpuset":
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                _inherit(path, mountpoint, name)
+        if version == 2:
+            _check_type(path, needed)
 
 
 def _refuse_used(directory: str) -> None:
     """Adopting the cgroup of another container would put both under one limit, and kill both with one."""
-    pids = read_text(f"{directory}/cgroup.procs").split()
-    if pids:
-        raise PyruntimeError(f"container's cgroup is not empty: {len(pids)} process(es) found")
+    members = _members(directory)
+    if members:
+        raise PyruntimeError(f"container's cgroup is not empty: {len(members)} process(es) found")
     for name, word in (("freezer.state", "FROZEN"), ("cgroup.freeze", "1")):
         try:
             state = read_text(f"{directory}/{name}").strip()
@@ -70,6 +74,16 @@ def _refuse_used(directory: str) -> None:
             continue
         if state == word:
             raise PyruntimeError("container's cgroup unexpectedly frozen")
+
+
+def _members(directory: str) -> list[str]:
+    try:
+        return read_text(f"{directory}/cgroup.procs").split()
+    except OSError as error:
+        if error.errno != EOPNOTSUPP:
+            raise
+    # in a threaded cgroup there are parts of processes
+    return read_text(f"{directory}/cgroup.threads").split()
 
 
 def _inherit(directory: str, mountpoint: str, name: str) -> str:
@@ -81,7 +95,7 @@ def _inherit(directory: str, mountpoint: str, name: str) -> str:
     return value
 
 
-def _enable(above: str, needed: "Sequence[str]") -> None:
+def _hand_on(above: str, needed: "Sequence[str]") -> None:
     """Hands on all controllers that there are, as runc does: containerd and others read their statistics. Those that
     the config needs must be among them."""
     available = read_text(f"{above}/cgroup.controllers").split()
@@ -93,25 +107,51 @@ def _enable(above: str, needed: "Sequence[str]") -> None:
     if not lacking:
         return
     try:
-        write(f"{above}/cgroup.subtree_control", " ".join([f"+{controller}" for controller in lacking]))
-    except OSError:
-        for controller in lacking:
+        _enable(above, lacking)
+    except OSError as error:
+        _hand_on_what_can_be(above, lacking, needed, busy=error.errno == EBUSY)
+
+
+def _hand_on_what_can_be(above: str, lacking: "Sequence[str]", needed: "Sequence[str]", *, busy: bool) -> None:
+    """Where the kernel does not hand on all of them at once: those that the config needs, or it is an error.
+
+    A cgroup with processes (`busy`) hands on none but the thread-aware ones, and becomes the root of a threaded subtree
+    with them: somebody else's cgroup, so that is for those that are needed alone.
+    """
+    for controller in lacking:
+        if controller in needed:
             try:
-                write(f"{above}/cgroup.subtree_control", f"+{controller}")
+                _enable(above, [controller])
+            except OSError as error:
+                if error.errno == EOPNOTSUPP:
+                    raise _not_for_domains(above, read_text(f"{above}/cgroup.type").strip()) from None
+                raise
+    for controller in lacking:
+        if controller not in needed and not busy:
+            try:
+                _enable(above, [controller])
             except OSError:
-                if controller in needed:
-                    raise
+                continue
+
+
+def _enable(above: str, controllers: "Sequence[str]") -> None:
+    write(f"{above}/cgroup.subtree_control", " ".join([f"+{controller}" for controller in controllers]))
 
 
 def _check_type(directory: str, needed: "Sequence[str]") -> None:
+    """Some controllers know no threads (cgroups(7), cgroups v2 thread mode)."""
     kind = read_text(f"{directory}/cgroup.type").strip()
     if kind == "domain":
         return
     if set(needed) - THREADED:
-        state = "an invalid state" if kind == "domain invalid" else f"{kind} mode"
-        raise PyruntimeError(f'cannot enter cgroupv2 "{directory}" with domain controllers -- it is in {state}')
+        raise _not_for_domains(directory, kind)
     if kind == "domain invalid":
         write(f"{directory}/cgroup.type", "threaded")
+
+
+def _not_for_domains(directory: str, kind: str) -> PyruntimeError:
+    state = "an invalid state" if kind == "domain invalid" else f"{kind} mode"
+    return PyruntimeError(f'cannot enter cgroupv2 "{directory}" with domain controllers -- it is in {state}')
 
 
 def hand_over(directory: str, uid: int, files: "Sequence[str]") -> None:

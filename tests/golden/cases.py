@@ -267,6 +267,18 @@ CASES = {
         {},
         {},
     ),
+    "cgroup-mount-v2-shared": (
+        base(mounts=[{"destination": "/sys/fs/cgroup", "type": "cgroup2", "options": ["ro"]}]),
+        "v2",
+        {},
+        {},
+    ),
+    "cgroup-mount-v2-user": (
+        linux("user", **MAPS) | {"mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}]},
+        "v2",
+        {},
+        {},
+    ),
     # devices and paths
     "devices": (
         linux(
