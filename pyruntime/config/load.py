@@ -156,8 +156,8 @@ def read(path: str, missing: str) -> bytes:
         if not S_ISREG(status.st_mode):
             raise ConfigError("", f"{path} is not a regular file")
         data = posix.read(fd, status.st_size + 1) if status.st_size <= MAX_SIZE else b""
-        # a file system may give less than asked for
-        while data and len(data) < status.st_size and (more := posix.read(fd, status.st_size - len(data))):
+        # a file system may give less than asked for, and procfs says 0 of all its files
+        while data and len(data) != status.st_size and len(data) <= MAX_SIZE and (more := posix.read(fd, 65536)):
             data += more
     finally:
         posix.close(fd)
