@@ -61,6 +61,9 @@ int copy_up(int from, int to);
 /* procfs.c */
 int write_value(int directory, const char *path, const char *value, size_t size);
 
+/* passwd.c */
+void passwd_home(int fd, u64 uid, struct text *home);	 /* adds the home directory, if there is one */
+
 /* child.c: a program run by init, for hooks */
 struct child_input {
 	const char *data;
