@@ -28,6 +28,15 @@ def processes():
         yield int(number), head.partition(b"(")[2].decode(errors="replace"), state.decode(), int(parent)
 
 
-def init_processes():
-    """Returns the pids of all inits that live; a dead one may wait for pid 1 to take notice."""
-    return {pid for pid, name, state, _ in processes() if name == "pyruntime-init" and state not in "ZX"}
+def init_processes(root=""):
+    """Returns the pids of all inits that live; a dead one may wait for pid 1 to take notice. With `root`, of those that
+    have the fifos of a container in that state directory."""
+    pids = {pid for pid, name, state, _ in processes() if name == "pyruntime-init" and state not in "ZX"}
+    return {pid for pid in pids if not root or _has_open(pid, f"{root}/")}
+
+
+def _has_open(pid, prefix):
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{fd}").startswith(prefix) for fd in os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return False  # it has just ended
