@@ -12,6 +12,7 @@ FUZZ_SECONDS ?= 60
 VENV := .venv
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+READY_FUZZ := $(VENV)/.ready-fuzz
 BIN := $(VENV)/bin
 RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -58,6 +59,11 @@ $(READY_DEV): $(READY)
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements-dev.txt
 	touch $@
 
+$(READY_FUZZ): $(READY_DEV)
+	$(REQUIREMENTS) fuzz > $(VENV)/requirements-fuzz.txt
+	$(BIN)/python -m pip install -q -r $(VENV)/requirements-fuzz.txt
+	touch $@
+
 # the launcher is a root-owned file that names its interpreter and libraries by absolute paths
 install: build
 	$(REQUIREMENTS) dependencies > build/requirements.txt
@@ -82,9 +88,15 @@ bench: build $(READY_DEV)
 figures: BENCH = --svg docs/performance.svg --record docs/performance.md
 figures: bench
 
+# init's decoder and the way of a config to a plan, on what chance makes of real ones; tests/fuzz/README.md
+fuzz: build $(READY_FUZZ)
+	install/setup.sh fuzz
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_SECONDS)
+
 # plans that are meant to have changed
 golden: build $(READY_DEV)
 	$(BIN)/python tests/golden/record.py
+	$(BIN)/python tests/fuzz/record.py
 
 clean:
 	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py

@@ -75,6 +75,9 @@ int copy_up(int from, int to);
 int write_value(int directory, const char *path, const char *value, size_t size);
 int name_self(int procfs, const char *file, char path[PATH_MAX]);
 
+/* passwd.c */
+void passwd_home(int fd, u64 uid, struct text *home);	 /* adds the home directory, if there is one */
+
 /* child.c: a program run by init, for hooks */
 struct child_input {
 	const char *data;

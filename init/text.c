@@ -117,9 +117,11 @@ bool text_parse(const char *data, size_t size, uint64_t limit, uint64_t *out)
 	if (size == 0)
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		if (data[i] < '0' || data[i] > '9' || value > (limit - (uint64_t)(data[i] - '0')) / 10)
+		uint64_t digit = (uint64_t)(unsigned char)data[i] - '0'; /* what is below '0' becomes very large */
+
+		if (digit > 9 || digit > limit || value > (limit - digit) / 10)
 			return false;
-		value = value * 10 + (uint64_t)(data[i] - '0');
+		value = value * 10 + digit;
 	}
 	*out = value;
 	return true;

@@ -34,7 +34,7 @@ except ImportError:  # another interpreter, or a later CPython
         ).raw_decode
 
 
-MAX_SIZE, SMALL = 16 << 20, 64 << 10
+MAX_SIZE = 16 << 20
 WHITESPACE = " \t\n\r"
 INFINITY = float("inf")
 
@@ -155,10 +155,9 @@ def read(path: str, missing: str) -> bytes:
         status = posix.fstat(fd)
         if not S_ISREG(status.st_mode):
             raise ConfigError("", f"{path} is not a regular file")
-        # some that say they are empty are not
-        data = posix.read(fd, max(status.st_size, SMALL) + 1) if status.st_size <= MAX_SIZE else b""
-        # a file system may give less than asked for
-        while data and len(data) < status.st_size and (more := posix.read(fd, status.st_size - len(data))):
+        data = posix.read(fd, status.st_size + 1) if status.st_size <= MAX_SIZE else b""
+        # a file system may give less than asked for, and procfs says 0 of all its files
+        while data and len(data) != status.st_size and len(data) <= MAX_SIZE and (more := posix.read(fd, 65536)):
             data += more
     finally:
         posix.close(fd)

@@ -90,7 +90,8 @@ class Handshake:
 
     def _receive(self) -> None:
         """Takes one message."""
-        message = self._read()
+        # init waits for us, so only the process that cloned it can have something to say
+        message = self._last_words() if self._barrier and not self.pid else self._read()
         if message is None:
             raise self._gone()
         if message.kind == CLONED:
@@ -111,8 +112,24 @@ class Handshake:
 
     def _cloned(self, message: Message) -> None:
         self.pid = message.value
-        posix.waitpid(self._helper, 0)
+        if self._helper:
+            posix.waitpid(self._helper, 0)
+            self._helper = 0
+
+    def _last_words(self) -> Message | None:
+        """Returns what the process that cloned init has said before it ended. It may have been killed before that, by
+        the kernel for want of memory, and without its end we would wait for ever."""
+        status = posix.waitpid(self._helper, 0)[1]
         self._helper = 0
+        posix.set_blocking(self._fd, False)
+        try:
+            return self._read()
+        except BlockingIOError:
+            from .report import init_gone
+
+            raise init_gone(status) from None
+        finally:
+            posix.set_blocking(self._fd, True)
 
     def _drain(self) -> None:
         """Reads to the end: the pid may still be on its way, and without it there would be nobody to wait for."""

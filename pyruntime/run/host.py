@@ -288,13 +288,22 @@ def write_pid_file(path: str, pid: int) -> None:
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
     fd = posix.open(temporary, flags, 0o666)
     try:
-        posix.write(fd, str(pid).encode())
+        try:
+            posix.write(fd, str(pid).encode())
+        finally:
+            posix.close(fd)
         posix.rename(temporary, path)
     except OSError:
         posix.unlink(temporary)
         raise
-    finally:
-        posix.close(fd)
+
+
+def remove_pid_file(path: str) -> None:
+    """Takes a pid file away, if it is still there."""
+    try:
+        posix.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 OPERATIONS = {

@@ -4,12 +4,10 @@ The hot path only learns that a config is wrong (config/verdict.py); why is for 
 If the two differed, a config would be let through that the schema refuses, or refused with no reason.
 """
 
-import json
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from valid_configs import BASE, CONFIG, FULL, PARTS, change
+from valid_configs import BASE, CONFIG, EDGES, FULL, PARTS, WORDS, at, change, copy, places
 
 from pyruntime.cli.spec import default_config
 from pyruntime.config.explain import explain, validator
@@ -20,40 +18,11 @@ from specs.compile import HEADER, Compiler
 CHECK = validator("config.schema.json")
 SEEDS = [FULL, BASE, default_config(rootless=False), default_config(rootless=True)]
 
-EDGES = [
-    None, True, False, 0, 1, -1, 2, 0.0, 1.0, -1.0, 1.5, 2**31, 2**31 - 1, 2**32, 2**32 - 1, 2**63, 2**63 - 1, 2**64,
-    2**64 - 1, -(2**63), -(2**63) - 1, 10**400, "", "/", "/x", "x", "=", "A=", "=b", "A\n=", "\n", "/\n", "rwm",
-    "rwm\n", "rwx", "2MB", "2MB\n", "0MB", "02MB", "²MB", "٢MB", "KB", "-1MB", "1.0MB", "\x00", "\ud800", [], {}, [[]],
-    [None], [""], {"": ""}, ["x"] * 300, [0] * 257,
-]  # fmt: skip
-WORDS = sorted({word for word in json.dumps(CONFIG).split('"') if word.isidentifier()})
 JSON = st.recursive(
     st.sampled_from(EDGES) | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.sampled_from(WORDS),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=3), inner),
     max_leaves=8,
 )
-
-
-def places(value, path=()):
-    """Returns the paths of everything in a document."""
-    found = [path]
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            found += places(inner, (*path, name))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            found += places(inner, (*path, index))
-    return found
-
-
-def copy(document):
-    return json.loads(json.dumps(document))
-
-
-def at(document, path):
-    for step in path:
-        document = document[step]
-    return document
 
 
 # what belongs elsewhere

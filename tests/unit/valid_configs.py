@@ -1,6 +1,7 @@
 """Configs that are right: BASE has what every one needs, FULL has every member of the specification for Linux.
 
-PARTS is the schema that they fit, taken apart: path -> schema of what is there.
+PARTS is the schema that they fit, taken apart: path -> schema of what is there. EDGES and WORDS are there to make them
+wrong.
 """
 
 import json
@@ -206,3 +207,34 @@ def parts(part, path=""):
 
 
 PARTS = dict(parts(CONFIG))
+
+# values at the edges of what is allowed, and beyond
+EDGES = [
+    None, True, False, 0, 1, -1, 2, 0.0, 1.0, -1.0, 1.5, 2**31, 2**31 - 1, 2**32, 2**32 - 1, 2**63, 2**63 - 1, 2**64,
+    2**64 - 1, -(2**63), -(2**63) - 1, 10**400, "", "/", "/x", "x", "=", "A=", "=b", "A\n=", "\n", "/\n", "rwm",
+    "rwm\n", "rwx", "2MB", "2MB\n", "0MB", "02MB", "²MB", "٢MB", "KB", "-1MB", "1.0MB", "\x00", "\ud800", [], {}, [[]],
+    [None], [""], {"": ""}, ["x"] * 300, [0] * 257,
+]  # fmt: skip
+WORDS = sorted({word for word in json.dumps(CONFIG).split('"') if word.isidentifier()})
+
+
+def places(value, path=()):
+    """Returns the paths of everything in a document."""
+    found = [path]
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            found += places(inner, (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            found += places(inner, (*path, index))
+    return found
+
+
+def copy(document):
+    return json.loads(json.dumps(document))
+
+
+def at(document, path):
+    for step in path:
+        document = document[step]
+    return document
