@@ -2,6 +2,7 @@
 #include "init.h"
 
 #include <asm/signal.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 
 #define ACCESS_EXECUTE 1
@@ -86,11 +87,13 @@ int op_ready(struct init *init, const struct op *op)
 	return 0;
 }
 
+/* What has been read of the plan is given back: little of it is needed again, and the wait may be for days. */
 int op_outlive(struct init *init, const struct op *op)
 {
-	(void)init;
+	int result = failed(init, "give memory back", sys_madvise(init->bytes, init->size, MADV_DONTNEED));
+
 	(void)op;
-	return (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
+	return result < 0 ? result : (int)sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0);
 }
 
 struct kernel_sigaction { /* struct sigaction of the kernel, not of libc */

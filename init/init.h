@@ -7,6 +7,8 @@
 
 struct init {
 	struct plan plan;
+	const void *bytes;	    /* the plan as it is mapped, and its size */
+	size_t size;
 	u32 index;		    /* of the op that runs */
 	int socket;		    /* handshake with Python; -1 once ready */
 	int start;		    /* fifo on which `start` says to go on; -1 before close-descriptors */

@@ -110,6 +110,8 @@ static void load_plan(struct init *init, int fd)
 		reject("the plan cannot be mapped");
 	if (plan_open(&init->plan, (const u8 *)(uintptr_t)address, status.stx_size, TABLE_HASH, &reason) < 0)
 		reject(reason);
+	init->bytes = (const void *)(uintptr_t)address;
+	init->size = status.stx_size;
 	init->socket = init->plan.header.socket;
 	for (u32 i = 0; i < init->plan.header.descriptor_count; i++) {
 		plan_descriptor_at(&init->plan, i, &entry);

@@ -155,6 +155,11 @@ static inline long sys_mmap(size_t size, int protection, int flags, int fd)
 	return sys6(__NR_mmap, 0, (long)size, protection, flags, fd, 0);
 }
 
+static inline long sys_madvise(const void *address, size_t size, int advice)
+{
+	return SYS_3(__NR_madvise, address, size, advice);
+}
+
 /* ---- mounts */
 
 static inline long sys_open_tree(int dir, const char *path, u32 flags)

@@ -289,7 +289,9 @@ class Mounts:
         flags: int,
         bits: "Attributes",
     ) -> None:
-        source = kind if entry.kind == "cgroup" else entry.source or kind
+        source = entry.source or kind
+        if entry.kind == "cgroup":
+            source = "tmpfs" if kind == "tmpfs" else "cgroup"
         plan.init("mount", entry.origin, slot, kind, source, parameters, destination, flags, entry.id_map, bits)
 
     def _remount(self, plan: Plan, entry: Entry) -> None:

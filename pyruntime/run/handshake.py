@@ -82,11 +82,12 @@ class Handshake:
             raise self._gone() from None
 
     def _read(self) -> Message | None:
-        try:
-            data = posix.read(self._fd, MESSAGE_MAX)
-        except ConnectionResetError:
-            return None
-        return Message(data) if data else None
+        while True:
+            try:
+                data = posix.read(self._fd, MESSAGE_MAX)
+            except ConnectionResetError:
+                continue  # init has ended without reading our last word; what it said before comes now
+            return Message(data) if data else None
 
     def _receive(self) -> None:
         """Takes one message."""
@@ -141,6 +142,8 @@ class Handshake:
         """Reaps init, which has ended without a message, and returns the error that says so."""
         from .report import init_gone
 
+        if not self.pid:
+            self._drain()
         pid, self._helper, self.pid = self.pid or self._helper, 0, 0
         return init_gone(posix.waitpid(pid, 0)[1] if pid else 0)
 
