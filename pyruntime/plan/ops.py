@@ -26,7 +26,7 @@ INIT_OPS = (
     ("raise-limit", "uu"),
     ("open-tree", "usua"),
     ("enter-root", "s"),
-    ("enter-cgroup", "s"),
+    ("enter-cgroup", "ss"),
     ("attach-devices", "ub"),
     ("clone", "uu"),
     ("session", ""),

@@ -589,6 +589,28 @@ def test_cgroup_mount_without_a_namespace(bundle, name):
     assert "cgroup2" in lines[-1]
 
 
+@pytest.mark.parametrize("user", [False, True])
+def test_cgroup_namespace_of_another_container(make_bundle, name, runtime, unified, user):
+    """With nsdelegate nobody gets from there into a cgroup that it does not show; the container is in its own."""
+    first, second = make_bundle("first"), make_bundle("second")
+    for bundle, part in ((first, "first"), (second, "second")):
+        bundle.linux["cgroupsPath"] = f"/{name}-{part}"
+        bundle.process["args"] = ["sleep", "1000"]
+    first.namespace("cgroup")
+    one, _ = first.create()
+    pid = runtime.state(one)["pid"]
+    second.namespace("cgroup", f"/proc/{pid}/ns/cgroup")
+    if user:
+        with_own_ids(second)
+    second.mounts[:] = [mount for mount in second.mounts if mount["type"] != "cgroup"]
+    second.linux["resources"] |= PAGES
+    two, _ = second.create()
+    inside = runtime.state(two)["pid"]
+    assert unified.members(f"{name}-second") == [inside]
+    assert os.readlink(f"/proc/{inside}/ns/cgroup") == os.readlink(f"/proc/{pid}/ns/cgroup")
+    runtime("start", two)
+
+
 def with_own_ids(bundle):
     bundle.namespace("user")
     for kind in ("uidMappings", "gidMappings"):
