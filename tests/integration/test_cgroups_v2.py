@@ -492,7 +492,7 @@ def test_kill_all_sends_other_signals_to_all(bundle, name, runtime, unified):
     bundle.linux["cgroupsPath"] = f"/{name}"
     (bundle.rootfs / "wait").write_text(
         f"[ $1 = main ] || echo 0 > /cg/{name}/$1/cgroup.procs\n"
-        "trap 'touch /$1; exit' USR1\n"
+        "trap 'touch /$1' USR1\n"
         "touch /ready-$1\n"
         "while :; do sleep 0.05; done\n"
     )
