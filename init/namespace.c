@@ -141,7 +141,7 @@ int op_enter_root(struct init *init, const struct op *op)
 }
 
 /*
- * Moves this process into a cgroup of v1. "0" to `tasks` is the one move for which the kernel takes no lock of its own
+ * Moves this process into a cgroup. On v1 "0" to `tasks` is the one move for which the kernel takes no lock of its own
  * (Linux 5.5): a thread that moves itself can neither exit nor exec meanwhile. We have no other threads.
  */
 int op_enter_cgroup(struct init *init, const struct op *op)
@@ -151,9 +151,9 @@ int op_enter_cgroup(struct init *init, const struct op *op)
 
 	if (directory < 0)
 		return failed(init, "open", directory);
-	result = write_value(directory, "tasks", "0", 1);
+	result = write_value(directory, op->arg[1].data, "0", 1);
 	sys_close(directory);
-	return failed(init, "write to tasks", result);
+	return failed(init, op->arg[1].data, result);
 }
 
 /* The kernel takes no more than 64 device programs on one cgroup (BPF_CGROUP_MAX_PROGS). */

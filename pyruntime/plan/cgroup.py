@@ -74,6 +74,7 @@ class CgroupPlan:
 
     __slots__ = (
         "_facts",
+        "_moves_itself",
         "_own_view",
         "_owner",
         "_resources",
@@ -86,6 +87,8 @@ class CgroupPlan:
         self, config: "Config", facts: Facts, request: Request, isolation: Isolation, warnings: list[str]
     ) -> None:
         self._own_view = "cgroup" in isolation.new
+        # out of a cgroup namespace nobody can be born into a cgroup of the host
+        self._moves_itself = "cgroup" in isolation.joined
         linux = config.get("linux", {})
         # user id on the host that the container's cgroup will belong to, -1 if it stays the runtime's
         self._owner = _owner(config, facts, isolation)
@@ -154,14 +157,16 @@ class CgroupPlan:
             plan.host("own-cgroup", "linux.cgroupsPath", self.directories[0], self._owner, self._facts.delegate)
 
     def enter(self, plan: Plan) -> None:
-        """Adds the ops that move init into its cgroups of v1 before the clone; the clone does it for v2.
+        """Adds the ops that move init into its cgroups of v1 before the clone; for v2 the clone does it, if it can.
 
         It moves itself, and only itself: a single thread that moves itself needs no lock, where moving
         another process makes the kernel wait for an RCU grace period, some 10 ms.
         """
         for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
             if hierarchy.version == 1:
-                plan.init("enter-cgroup", "linux.cgroupsPath", directory)
+                plan.init("enter-cgroup", "linux.cgroupsPath", directory, "tasks")
+            elif self._moves_itself:
+                plan.init("enter-cgroup", "linux.cgroupsPath", directory, "cgroup.procs")
         if plan.clone_into and self._controls_devices() and self._facts.unified:
             # on v2 devices are controlled by a program on the cgroup
             rules = devices.rules(self._resources.get("devices", []))

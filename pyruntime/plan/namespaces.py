@@ -70,7 +70,9 @@ def clone(plan: Plan, config: "Config", isolation: Isolation) -> None:
     for kind in isolation.new:
         flags |= NAMESPACES[kind]
     flags &= ~(TIME | CGROUP)
-    plan.init("clone", "linux.namespaces", flags, SLOT_CGROUP if plan.clone_into else 0)
+    # who has joined a cgroup namespace has entered the cgroup before
+    born_there = plan.clone_into and "cgroup" not in isolation.joined
+    plan.init("clone", "linux.namespaces", flags, SLOT_CGROUP if born_there else 0)
 
 
 def settle(plan: Plan, isolation: Isolation) -> None:

@@ -29,7 +29,7 @@ INIT_OPS = (
     ("open-tree", "usua"),
     ("idmap", "uuu"),
     ("enter-root", "s"),
-    ("enter-cgroup", "s"),
+    ("enter-cgroup", "ss"),
     ("attach-devices", "ub"),
     ("clone", "uu"),
     ("session", ""),

@@ -216,7 +216,7 @@ DETAILS: "dict[str, Callable[..., str]]" = {
         f"{path}{' and all below' if flags & AT_RECURSIVE else ''} {attributes(bits)} -> {slot(number)}"
     ),
     "enter-root": lambda path: path,
-    "enter-cgroup": lambda directory: directory,
+    "enter-cgroup": lambda directory, file: directory,
     "attach-devices": lambda cgroup, program: f"{len(program) // 8} instructions on {slot(cgroup)}",
     "clone": lambda flags, cgroup: namespaces(flags) + (f" into {slot(cgroup)}" if cgroup else ""),
     "dumpable": lambda value: "yes" if value else "no",

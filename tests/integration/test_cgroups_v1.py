@@ -211,7 +211,7 @@ def test_a_frozen_container_can_be_deleted(limits, runtime):
     cgroups = limits()
     runtime("start", cgroups.name)
     (cgroups.path("freezer") / "freezer.state").write_text("FROZEN")
-    assert runtime.state(cgroups.name)["status"] == "paused"
+    runtime.wait_status(cgroups.name, "paused")
     runtime("delete", "--force", cgroups.name)
     assert not cgroups.path("freezer").exists()
 

@@ -492,7 +492,7 @@ def test_kill_all_sends_other_signals_to_all(bundle, name, runtime, unified):
     bundle.linux["cgroupsPath"] = f"/{name}"
     (bundle.rootfs / "wait").write_text(
         f"[ $1 = main ] || echo 0 > /cg/{name}/$1/cgroup.procs\n"
-        "trap 'touch /$1; exit' USR1\n"
+        "trap 'touch /$1' USR1\n"
         "touch /ready-$1\n"
         "while :; do sleep 0.05; done\n"
     )
@@ -587,6 +587,28 @@ def test_cgroup_mount_without_a_namespace(bundle, name):
     assert lines[0] == str(8 * MIB)
     assert "mkdir: can't create directory 'x': Read-only file system" in seen.err
     assert "cgroup2" in lines[-1]
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_cgroup_namespace_of_another_container(make_bundle, name, runtime, unified, user):
+    """With nsdelegate nobody gets from there into a cgroup that it does not show; the container is in its own."""
+    first, second = make_bundle("first"), make_bundle("second")
+    for bundle, part in ((first, "first"), (second, "second")):
+        bundle.linux["cgroupsPath"] = f"/{name}-{part}"
+        bundle.process["args"] = ["sleep", "1000"]
+    first.namespace("cgroup")
+    one, _ = first.create()
+    pid = runtime.state(one)["pid"]
+    second.namespace("cgroup", f"/proc/{pid}/ns/cgroup")
+    if user:
+        with_own_ids(second)
+    second.mounts[:] = [mount for mount in second.mounts if mount["type"] != "cgroup"]
+    second.linux["resources"] |= PAGES
+    two, _ = second.create()
+    inside = runtime.state(two)["pid"]
+    assert unified.members(f"{name}-second") == [inside]
+    assert os.readlink(f"/proc/{inside}/ns/cgroup") == os.readlink(f"/proc/{pid}/ns/cgroup")
+    runtime("start", two)
 
 
 def with_own_ids(bundle):

@@ -250,8 +250,8 @@ def test_what_cannot_be_is_an_error_that_names_the_field(bundle, resources, fiel
 
 
 def test_what_the_kernel_has_withdrawn_is_warned_of(created):
-    warnings = created(memory={"kernel": MIB, "kernelTCP": MIB, "useHierarchy": False}).result.err
-    for name in ("kernel", "kernelTCP", "useHierarchy"):
+    warnings = created(memory={"kernel": MIB, "useHierarchy": False}).result.err
+    for name in ("kernel", "useHierarchy"):
         assert f"linux.resources.memory.{name} is not applied" in warnings
 
 
