@@ -79,7 +79,8 @@ class Handshake:
 
     def _receive(self) -> None:
         """Takes one message."""
-        message = self._read()
+        # init waits for us, so only the process that cloned it can have something to say
+        message = self._last_words() if self._barrier and not self.pid else self._read()
         if message is None:
             raise self._gone()
         if message.kind == CLONED:
@@ -98,8 +99,26 @@ class Handshake:
 
     def _cloned(self, message: Message) -> None:
         self.pid = message.value
-        posix.waitpid(self._helper, 0)
+        if self._helper:
+            posix.waitpid(self._helper, 0)
+            self._helper = 0
+
+    def _last_words(self) -> Message:
+        """Returns what the process that cloned init has said before it ended. It may have been killed before that, by
+        the kernel for want of memory, and without its end we would wait for ever. Raises OperationError."""
+        status = posix.waitpid(self._helper, 0)[1]
         self._helper = 0
+        posix.set_blocking(self._fd, False)
+        try:
+            message = self._read()
+        except BlockingIOError:
+            message = None
+        posix.set_blocking(self._fd, True)
+        if message is None or message.kind != CLONED:
+            from .report import init_gone
+
+            raise init_gone(status)
+        return message
 
     def _drain(self) -> None:
         """Reads to the end: the pid may still be on its way, and without it there would be nobody to wait for."""
