@@ -137,7 +137,7 @@ class Container:
         """Waits, up to ten seconds, until no other command changes this container. Raises ContainerError, or
         NoSuchContainer when it is gone by then."""
         deadline = time.monotonic() + LOCK_SECONDS
-        while not self._try_lock():
+        while not self._try_lock(fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise ContainerError(f"container {self.container_id} is held by another command")
             time.sleep(0.005)
@@ -149,16 +149,16 @@ class Container:
         if (there.st_ino, there.st_dev) != (mine.st_ino, mine.st_dev):
             raise NoSuchContainer
 
-    def _try_lock(self) -> bool:
+    def _try_lock(self, kind: int) -> bool:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
     def is_locked(self) -> bool:
-        """Whether another command is at work on the container."""
-        if not self._try_lock():
+        """Whether another command is at work on the container. Those that only look do not see each other."""
+        if not self._try_lock(fcntl.LOCK_SH):
             return True
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         return False
@@ -184,13 +184,18 @@ class Container:
         self.write(STATE, dumps(state).encode())  # type: ignore[arg-type]
 
     def load(self) -> "State":
-        """Reads the state. Raises NoSuchContainer when there is none (yet), ContainerError when it cannot be read."""
+        """Reads the state. Raises NoSuchContainer when there is none (yet), ContainerError when it makes no sense, and
+        PyruntimeError when it cannot be read, which may be a passing trouble."""
         path = f"{self.path}/{STATE}"
         try:
-            state = decode(read(path, "missing"), path)
+            data = read(path, "missing")
         except ConfigError as error:
             if error.problem == "missing":
                 raise NoSuchContainer from None
+            raise PyruntimeError(f"the state of container {self.container_id} cannot be read: {error}") from None
+        try:
+            state = decode(data, path)
+        except ConfigError as error:
             raise ContainerError(f"the state of container {self.container_id} is damaged: {error}") from None
         if not isinstance(state, dict) or not state.keys() >= NEEDED:
             raise ContainerError(f"the state of container {self.container_id} is damaged: {path}")
@@ -207,6 +212,10 @@ class Container:
 
     def open_file(self, name: str, flags: int) -> int:
         return posix.open(name, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=self._fd)
+
+    def owner(self) -> int:
+        """Returns the user id of who has made it."""
+        return posix.fstat(self._fd).st_uid
 
     def exists(self) -> bool:
         """Whether the directory is still there."""
@@ -228,10 +237,20 @@ class Container:
         except FileNotFoundError:
             return
 
-    def status(self, state: "State") -> str:
-        """Returns the status of runtime.md, or "paused"."""
+    def look(self) -> "tuple[State, str]":
+        """Returns the state and the status, for who has not locked the container. Raises what load() raises."""
+        state = self.load()
         if state["status"] == "creating":
-            return "creating" if self.is_locked() else "stopped"
+            if self.is_locked():
+                return state, "creating"
+            # whoever was at it has been killed; or has come to the end since, and then there is another state
+            state = self.load()
+        return state, self.status(state)
+
+    def status(self, state: "State") -> str:
+        """Returns the status of runtime.md, or "paused", for who knows that nobody else is at work on the container."""
+        if state["status"] == "creating":
+            return "stopped"
         if not is_alive(state):
             return "stopped"
         if is_frozen(state["freezer"]):
@@ -294,19 +313,26 @@ def _open_root(root: str) -> None:
 
 
 def create(root: str, container_id: str) -> Container:
-    """Takes an id: makes its directory and locks it. Raises ContainerExists, PyruntimeError."""
+    """Takes an id: makes its directory and locks it. Raises ContainerExists, PyruntimeError, OSError."""
     check_id(container_id)
     path = f"{root}/{container_id}"
-    try:
-        _open_root(root)
-        posix.mkdir(path, 0o700)
-    except FileExistsError:
-        raise ContainerExists from None
-    except OSError as error:
-        raise PyruntimeError(f"mkdir {os_error(error)}") from None
-    container = find(root, container_id)
-    container.lock()
-    return container
+    while True:
+        try:
+            _open_root(root)
+            posix.mkdir(path, 0o700)
+        except FileExistsError:
+            raise ContainerExists from None
+        except OSError as error:
+            raise PyruntimeError(f"mkdir {os_error(error)}") from None
+        try:
+            container = find(root, container_id)
+            container.lock()
+        except NoSuchContainer:
+            continue  # a `delete` was faster, and took it for what a create leaves that was killed
+        except (OSError, PyruntimeError):
+            posix.rmdir(path)
+            raise
+        return container
 
 
 def find(root: str, container_id: str) -> Container:

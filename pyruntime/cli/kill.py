@@ -24,12 +24,12 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     arguments("kill", rest, 1, 2)
     container = state.find(context.root(), rest[0])
     try:
-        stored = container.load()
+        stored, status = container.look()
         signal = number(rest[1] if len(rest) > 1 and rest[1] else "TERM")
         if values["all"]:
             _send_all(stored, signal)
             return 0
-        if container.status(stored) == "stopped":
+        if status == "stopped":
             raise ContainerError("container not running")
         _send(stored, signal)
     finally:

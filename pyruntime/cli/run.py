@@ -1,7 +1,5 @@
 """`run`."""
 
-import posix
-
 from .. import state
 from ..errors import NoSuchContainer, PyruntimeError
 from .create import FLAGS as CREATE_FLAGS
@@ -53,6 +51,7 @@ def _create_and_start(
 ) -> "state.State":
     """Creates and starts; whatever fails, nothing stays."""
     from ..run.create import create
+    from ..run.host import remove_pid_file
     from ..run.start import start
 
     stored, warnings = create(bundle, request, console=console, observer=observer(context))
@@ -68,9 +67,11 @@ def _create_and_start(
         finally:
             container.close()
     except BaseException:
-        _delete(context, request)
-        if request.pid_file:
-            posix.unlink(request.pid_file)
+        try:
+            _delete(context, request)
+        finally:
+            if request.pid_file:
+                remove_pid_file(request.pid_file)
         raise
     return stored
 

@@ -29,8 +29,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
 
 def describe(container: "Container", owner: str) -> "dict[str, Json]":
     """Returns the state as `state` and `list` show it: runtime.md's members and those that clients of runc read."""
-    stored = container.load()
-    status = container.status(stored)
+    stored, status = container.look()
     shown: dict[str, Json] = {
         "ociVersion": SPEC_VERSION,
         "id": stored["id"],

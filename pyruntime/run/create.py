@@ -4,7 +4,7 @@ import posix
 
 from ..config.check import check
 from ..config.load import parse_config, read
-from ..errors import ConfigError, OperationError, PyruntimeError, error_text
+from ..errors import ConfigError, OperationError, PyruntimeError, error_text, os_error
 from ..plan.create import compile_create
 from ..state import create as take_id
 from .host import Executor
@@ -12,6 +12,8 @@ from .probe import check_kernel, gather
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.model import Config
     from ..plan.facts import Facts, Request
     from ..plan.ops import Plan
@@ -75,7 +77,7 @@ def create(
         if isinstance(error, OperationError):
             error = bundle.point_out(error)
         if problems:
-            raise PyruntimeError("; ".join([str(error), *problems])) from None
+            raise PyruntimeError("; ".join([_words(error), *problems])) from None
         raise error from None
     finally:
         container.close()
@@ -88,15 +90,28 @@ def _undo(container: "Container", executor: Executor | None) -> list[str]:
     Once hooks have had their turn, poststop hooks have theirs (runtime.md, Lifecycle, steps 3 to 5 and 13).
     """
     from .destroy import destroy_remains, run_poststop
+    from .host import remove_pid_file
 
+    problems = []
     if executor is not None:
-        executor.abandon()
+        problems += _attempt(executor.abandon)
         if executor.wrote_pid_file:
-            posix.unlink(executor.request.pid_file)
-    try:
-        destroy_remains(container)
-    except PyruntimeError as error:
-        return [str(error)]
-    if executor is None or not executor.ran_hooks:
-        return []
+            problems += _attempt(lambda: remove_pid_file(executor.request.pid_file))
+    problems += _attempt(lambda: destroy_remains(container))
+    if problems or executor is None or not executor.ran_hooks:
+        return problems
     return run_poststop(executor.state, executor.config)
+
+
+def _attempt(step: "Callable[[], None]") -> list[str]:
+    """Does a part of the undoing; returns what went wrong with it, which must not keep the other parts from being
+    done."""
+    try:
+        step()
+    except (PyruntimeError, OSError) as error:
+        return [_words(error)]
+    return []
+
+
+def _words(error: BaseException) -> str:
+    return os_error(error) if isinstance(error, OSError) else str(error)

@@ -8,7 +8,7 @@ import posix
 import select
 import time
 
-from ..errors import error_text
+from ..errors import error_text, os_error
 from .descriptors import sweep_descriptors
 
 TYPE_CHECKING = False
@@ -21,8 +21,11 @@ SIGKILL = 9
 
 def run(hook: "Hook", kind: str, index: int, state: str) -> None:
     """Runs one hook to its end, or to that of its time. Raises HookError."""
-    sweep_descriptors()  # those of our caller, in commands that have not done so yet
-    problem = _Child(hook).run(state)
+    try:
+        sweep_descriptors()  # those of our caller, in commands that have not done so yet
+        problem = _Child(hook).run(state)
+    except OSError as error:
+        problem = os_error(error)
     if problem:
         from .report import hook_failed
 

@@ -3,7 +3,6 @@
 The runtime is the one that `make build` installs below build/, as users would have it; RUNTIME names another.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -13,6 +12,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+from remains import init_processes, leftovers
+from scenes import Accidents, Scene
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUSYBOX = "/bin/busybox"
@@ -105,27 +106,6 @@ class Result:
         return self._err.read_text(errors="backslashreplace").replace('\\"', '"')
 
 
-def leftovers(ids):
-    """Returns what the containers of these ids have left behind."""
-    found = [str(path) for path in Path("/sys/fs/cgroup").glob("*/test-*") if path.name in ids]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob("*/process_api/*/test-*") if path.name in ids]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob("test-*") if path.name in ids]
-    mounts = Path("/proc/self/mountinfo").read_text()
-    found += [name for name in ids if name in mounts]
-    return found
-
-
-def init_processes():
-    """Returns the pids of all inits that live; a dead one may wait for pid 1 to take notice."""
-    pids = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            name, _, rest = path.read_text().partition("(")[2].rpartition(") ")
-            if name == "pyruntime-init" and rest[0] not in "ZX":
-                pids.add(int(path.parent.name))
-    return pids
-
-
 @pytest.fixture
 def runtime(tmp_path):
     before = init_processes()
@@ -215,3 +195,28 @@ def bundle(tmp_path, template, runtime):
 def make_bundle(tmp_path, template, runtime):
     """Makes further bundles."""
     return lambda name: Bundle(tmp_path / name, template, runtime)
+
+
+@pytest.fixture(scope="module")
+def accidents(tmp_path_factory):
+    """A runtime to which accidents happen."""
+    server = Accidents(runtime_path(), tmp_path_factory.mktemp("accidents"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def bystander(tmp_path_factory):
+    """A second one, for what happens meanwhile."""
+    server = Accidents(runtime_path(), tmp_path_factory.mktemp("bystander"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def scene(bundle, accidents, tmp_path, request):
+    """A bundle of one of the variants of scenes.py, to make containers of."""
+    scene = Scene(bundle, request.param, accidents, tmp_path)
+    yield scene
+    scene.close()
+    bundle.runtime.ids.append(scene.name)
