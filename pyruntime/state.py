@@ -218,6 +218,10 @@ class Container:
     def open_file(self, name: str, flags: int) -> int:
         return posix.open(name, flags | posix.O_CLOEXEC | posix.O_NOFOLLOW, dir_fd=self._fd)
 
+    def owner(self) -> int:
+        """Returns the user id of who has made it."""
+        return posix.fstat(self._fd).st_uid
+
     def exists(self) -> bool:
         """Whether the directory is still there."""
         return exists(self.path)

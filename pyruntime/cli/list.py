@@ -63,7 +63,7 @@ def _ids(root: str, *, given: bool) -> list[str]:
 def _row(root: str, name: str) -> "dict[str, Json]":
     container = state.find(root, name)
     try:
-        return describe(container, _owner(posix.stat(container.path).st_uid))
+        return describe(container, _owner(container.owner()))
     finally:
         container.close()
 

@@ -35,7 +35,7 @@ class Log:
         self._write("error", message)
         if self._fd >= 0:
             # with a log file standard error is for people
-            posix.write(2, f"{printable(message)}\n".encode("utf-8", "backslashreplace"))
+            _write(2, printable(message))
 
     def warning(self, message: str) -> None:
         self._write("warning", message)
@@ -52,7 +52,15 @@ class Log:
             line = dumps({"level": level, "msg": message, "time": stamp})
         else:
             line = f'time="{stamp}" level={level} msg={quoted(message)}'
-        posix.write(2 if self._fd < 0 else self._fd, f"{line}\n".encode("utf-8", "backslashreplace"))
+        _write(2 if self._fd < 0 else self._fd, line)
+
+
+def _write(fd: int, line: str) -> None:
+    """Writes a line. What keeps it from being written could only be told in the same place."""
+    try:
+        posix.write(fd, f"{line}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
 
 
 def printable(text: str) -> str:

@@ -3,11 +3,14 @@
 import gc
 import posix
 import sys
+from _signal import SIG_DFL, signal
 
 from .. import image
 from ..errors import PyruntimeError, UsageError, os_error
 from ..paths import absolute
 from .flags import Flag, parse
+
+SIGCHLD = 17
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -231,6 +234,7 @@ def _ensure_streams() -> None:
 def entry() -> None:
     """Runs the process's own command line and ends the process, without taking the interpreter apart first."""
     gc.disable()  # a command is over before there is garbage worth looking for; `run` enables it again
+    signal(SIGCHLD, SIG_DFL)  # where a caller has it ignored nobody can wait for a child
     _ensure_streams()
     try:
         status = main(sys.argv[1:])

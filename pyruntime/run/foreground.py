@@ -61,12 +61,16 @@ class Foreground:
     def _catch_signals(self, wake: int, left_alone: "frozenset[int]") -> None:
         """From now on signals are bytes in a pipe; what comes before the container is there waits in it."""
         signals.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        caught = []
         for number in range(1, 65):
             if number not in left_alone or number in (SIGCHLD, SIGWINCH):
                 try:
                     signals.signal(number, _ignore)
                 except (OSError, ValueError):
                     continue  # 32 and 33 belong to libc
+                caught.append(number)
+        # the caller may have blocked them, and some may be waiting
+        signals.pthread_sigmask(signals.SIG_UNBLOCK, caught)
 
     def take_terminal(self) -> None:
         """Receives the container's terminal, and hands our own over to it, in raw mode. Raises PyruntimeError."""

@@ -117,20 +117,22 @@ class Handshake:
             posix.waitpid(self._helper, 0)
             self._helper = 0
 
-    def _last_words(self) -> Message | None:
+    def _last_words(self) -> Message:
         """Returns what the process that cloned init has said before it ended. It may have been killed before that, by
-        the kernel for want of memory, and without its end we would wait for ever."""
+        the kernel for want of memory, and without its end we would wait for ever. Raises OperationError."""
         status = posix.waitpid(self._helper, 0)[1]
         self._helper = 0
         posix.set_blocking(self._fd, False)
         try:
-            return self._read()
+            message = self._read()
         except BlockingIOError:
+            message = None
+        posix.set_blocking(self._fd, True)
+        if message is None or message.kind != CLONED:
             from .report import init_gone
 
-            raise init_gone(status) from None
-        finally:
-            posix.set_blocking(self._fd, True)
+            raise init_gone(status)
+        return message
 
     def _drain(self) -> None:
         """Reads to the end: the pid may still be on its way, and without it there would be nobody to wait for."""

@@ -222,20 +222,20 @@ class Executor:
             posix.close(listener)
 
     def spawn(self, op: Op) -> None:
-        self.container.make_fifos()
-        # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
-        descriptors = {
-            SLOT_START: self.container.open_file(START, posix.O_RDWR),
-            SLOT_STARTED: self.container.open_file(STARTED, posix.O_RDWR),
-        }
-        if self.console >= 0:
-            descriptors[SLOT_CONSOLE] = self.console
-        if self.plan.clone_into:
-            self.cgroup_fd = posix.open(self.plan.clone_into, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-            descriptors[SLOT_CGROUP] = self.cgroup_fd
         program, table_hash = init_program()
+        self.container.make_fifos()
         ours, theirs = pair()
+        opened, descriptors = [theirs], {}
         try:
+            # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
+            for slot, name in ((SLOT_START, START), (SLOT_STARTED, STARTED)):
+                descriptors[slot] = self.container.open_file(name, posix.O_RDWR)
+                opened.append(descriptors[slot])
+            if self.console >= 0:
+                descriptors[SLOT_CONSOLE] = self.console
+            if self.plan.clone_into:
+                self.cgroup_fd = posix.open(self.plan.clone_into, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
+                descriptors[SLOT_CGROUP] = self.cgroup_fd
             data = encode(self.plan, table_hash, theirs, descriptors, step=self.observer is not None)
             kept = range(3, 3 + self.request.listen_fds + self.request.preserve_fds)
             helper = spawn(program, data, [theirs, *descriptors.values(), *kept])
@@ -243,9 +243,8 @@ class Executor:
             posix.close(ours)
             raise
         finally:
-            posix.close(theirs)
-            posix.close(descriptors[SLOT_START])
-            posix.close(descriptors[SLOT_STARTED])
+            for fd in opened:
+                posix.close(fd)
         self.handshake = Handshake(self.plan, ours, helper, self.observer)
 
     def map_ids(self, op: Op) -> None:

@@ -18,23 +18,28 @@ MFD_EXEC = 0x10
 SELF_FD = "/proc/self/fd"
 
 
-def seal(data: bytes, name: str, flags: int = 0) -> int:
-    """Returns a descriptor of an unchangeable file in memory, open for reading only."""
+def _memfd(name: str, flags: int) -> int:
     try:
-        fd = posix.memfd_create(name, posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING | flags)
+        return posix.memfd_create(name, posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING | flags)
     except OSError:
         if not flags:
             raise
-        fd = posix.memfd_create(name, posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING)  # before Linux 6.3
-    posix.fchmod(fd, 0o511)
-    view = memoryview(data)
-    while view:
-        view = view[posix.write(fd, view) :]
-    fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
-    # what is open for writing cannot be executed
-    reopened = posix.open(f"{SELF_FD}/{fd}", posix.O_RDONLY | posix.O_CLOEXEC)
-    posix.close(fd)
-    return reopened
+        return posix.memfd_create(name, posix.MFD_CLOEXEC | posix.MFD_ALLOW_SEALING)  # before Linux 6.3
+
+
+def seal(data: bytes, name: str, flags: int = 0) -> int:
+    """Returns a descriptor of an unchangeable file in memory, open for reading only. Raises OSError."""
+    fd = _memfd(name, flags)
+    try:
+        posix.fchmod(fd, 0o511)
+        view = memoryview(data)
+        while view:
+            view = view[posix.write(fd, view) :]
+        fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+        # what is open for writing cannot be executed
+        return posix.open(f"{SELF_FD}/{fd}", posix.O_RDONLY | posix.O_CLOEXEC)
+    finally:
+        posix.close(fd)
 
 
 def init_program() -> tuple[bytes, int]:
@@ -48,7 +53,8 @@ def init_program() -> tuple[bytes, int]:
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError as error:
-        raise PyruntimeError(f"{path}: {error_text(error.errno or 0)}: build it with `make build`") from None
+        hint = ": build it with `make build`" if isinstance(error, FileNotFoundError) else ""
+        raise PyruntimeError(f"{path}: {error_text(error.errno or 0)}{hint}") from None
     with open(fd, "rb", buffering=0) as file:
         data = file.read()
     if sha256(data) != _build.INIT_SHA256:
@@ -69,20 +75,26 @@ def spawn(program: bytes, plan: bytes, passed: "Sequence[int]") -> int:
     """Starts init with a plan; returns its pid.
 
     `passed` are the descriptors that it is given, under the numbers they have here; they become close-on-exec again
-    in init. Raises PyruntimeError.
+    in init. Raises PyruntimeError, OSError.
     """
-    program_fd = seal(program, "pyruntime-init", MFD_EXEC)
-    plan_fd = seal(plan, "plan")
-    for fd in (program_fd, plan_fd, *passed):
-        posix.set_inheritable(fd, True)
-    argv = ["pyruntime-init", str(plan_fd), str(program_fd)]
+    made: list[int] = []
     try:
-        return posix.posix_spawn(f"{SELF_FD}/{program_fd}", argv, {})
+        for data, name, flags in ((plan, "plan", 0), (program, "pyruntime-init", MFD_EXEC)):
+            made.append(seal(data, name, flags))
+        plan_fd, program_fd = made
+        for fd in (*made, *passed):
+            posix.set_inheritable(fd, True)
+        return _spawn(f"{SELF_FD}/{program_fd}", ["pyruntime-init", str(plan_fd), str(program_fd)])
+    finally:
+        for fd in made:
+            posix.close(fd)
+        for fd in passed:
+            posix.set_inheritable(fd, False)
+
+
+def _spawn(path: str, argv: list[str]) -> int:
+    try:
+        return posix.posix_spawn(path, argv, {})
     except OSError as error:
         hint = " (is vm.memfd_noexec set to 2, or /proc missing?)" if error.errno in (1, 2, 13) else ""
         raise PyruntimeError(f"start init: {error_text(error.errno or 0)}{hint}") from None
-    finally:
-        posix.close(program_fd)
-        posix.close(plan_fd)
-        for fd in passed:
-            posix.set_inheritable(fd, False)

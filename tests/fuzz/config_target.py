@@ -121,6 +121,8 @@ def _change(config, dice, mutate_bytes):
             value[name] = copy(dice.choice(VALUES[name]))
         case 4 if isinstance(value, list) and value:
             value.append(copy(dice.choice(value)))
+        case 4 | 5 if isinstance(value, str):
+            parent[last] = value * dice.choice((2, 16, 300))
         case _ if isinstance(value, str):
             spoiled = mutate_bytes(value.encode("utf-8", "surrogatepass"), len(value) + 16)
             parent[last] = spoiled.decode("utf-8", "replace")

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# where the kernel chooses addresses too freely (vm.mmap_rnd_bits above 28) some versions of AddressSanitizer do not
+# find room for what they keep, and fail for ever
+AS_IT_LIKES = ("setarch", "--addr-no-randomize")
 
 
 def build(folder, kind="check", compiler=None):
@@ -18,7 +21,7 @@ class Decoder:
     """A decoder that runs; decode() asks it."""
 
     def __init__(self, program):
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([*AS_IT_LIKES, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def decode(self, plan):
         """Returns what init reads in the bytes of a plan: a dict as decode.c writes it, with "refused" if nothing."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from decoder import build
+from decoder import AS_IT_LIKES, build
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE.parent.parent / "build/fuzz"
@@ -20,7 +20,7 @@ def command(target):
     """Returns the program of a target, and its arguments in front of libFuzzer's."""
     if target == "config":
         return [sys.executable, HERE / "fuzz_config.py", WORK / "check/decode"]
-    return [WORK / "targets" / target]
+    return [*AS_IT_LIKES, WORK / "targets" / target]
 
 
 def fuzz(target, seconds):
@@ -41,7 +41,7 @@ def fuzz(target, seconds):
             [*command(target), *flags, grown, HERE / "corpus" / target], stdout=output, stderr=output, check=False
         )
     text = log.read_text(errors="replace")
-    print(f"fuzz {target}: {figure(text, 'number_of_executed_units')} inputs in {seconds} s, "
+    print(f"fuzz {target}: {figure(text, 'number_of_executed_units')} inputs in at most {seconds} s, "
           f"{figure(text, 'new_units_added')} of them new ways through the code, "
           f"{len(list(grown.iterdir()))} kept")  # fmt: skip
     if done.returncode == 0:

@@ -25,7 +25,7 @@ from remains import processes
 # modules whose functions are system calls, and those of them that are none or change nothing that could be left
 CALLS = ("posix", "fcntl", "select", "_signal", "_socket")
 NO_CALLS = frozenset(
-    "_exit fspath fstat getcwd geteuid getpid isatty stat strerror uname waitstatus_to_exitcode".split()
+    "_exit fspath fstat getcwd geteuid getpid isatty signal stat strerror uname waitstatus_to_exitcode".split()
 )
 INJECTED = 5  # EIO, which nothing here gives by itself
 

@@ -3,7 +3,8 @@
     undefined   the static program itself; what is undefined in C ends it with SIGILL
     address     the same sources with libc and AddressSanitizer around them, and start.c left out
 
-Prints the launcher. All integration tests can be run with it: RUNTIME=... python -m pytest tests/integration
+Prints the launcher. All integration tests can be run with it, as RUNTIME and under `setarch -R`; with "address" those
+fail that say what a waiting init may consist of.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# of the checks that clang has in this group those for pointers need a symbol table at run time; these do not
+# local-bounds, which finds what leaves an array inside a struct, is clang's alone
 FLAGS = ["-fsanitize=undefined,local-bounds", "-fsanitize-trap=undefined,local-bounds"]
 FLAGS_GCC = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 FLAGS_ADDRESS = [

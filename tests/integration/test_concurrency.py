@@ -15,8 +15,7 @@ from remains import leftovers
 from scenes import THOROUGH, one_variant
 
 STATUSES = {"creating", "created", "running", "stopped"}
-PATIENCE = 10
-MEANWHILE = 0.02  # seconds: time for a command that does not have to wait for the other
+MEANWHILE = 0.02  # time for a command that may have to wait for the other
 
 
 class Pair:
@@ -27,7 +26,9 @@ class Pair:
         self.bystander = bystander
 
     def words(self, command):
-        return self.scene.creation() if command == "create" else [*command.split(), self.scene.name]
+        if command == "create":
+            return self.scene.creation()
+        return command.split() + ([self.scene.name] if not command.startswith("list") else [])
 
     def calls(self, command, step):
         """Returns the numbers of calls of a command at which it is stopped."""
@@ -35,16 +36,15 @@ class Pair:
         assert listed.status == 0, listed.err
         return range(0, len(listed.events), 1 if THOROUGH else step)
 
-    def run(self, first, number, second):
-        """Stops the first at a call and has the second begin; returns how both ended."""
+    def run(self, first, number, second, meanwhile=MEANWHILE):
+        """Stops the first at a call and has the second begin; returns how both ended. The second has some seconds
+        before the first goes on; less if it does not need them."""
         scene = self.scene
         scene.accidents.begin(scene.argv(*self.words(first)), how="stop", where="calls", number=number)
         outcome = scene.accidents.wait()
         self.bystander.begin(scene.argv(*self.words(second)))
         if outcome is None:
-            # `state` never waits for anybody, however busy the machine is
-            seconds = PATIENCE if "state" in (first, second) else MEANWHILE
-            select.select([self.bystander.process.stdout], [], [], seconds)
+            select.select([self.bystander.process.stdout], [], [], meanwhile)
             scene.accidents.go_on()
             outcome = scene.accidents.wait()
         return outcome, self.bystander.wait()
@@ -84,7 +84,7 @@ def test_one_of_two_wins(scene, pair, first, second):
     before, allowed = PAIRS[first, second]
     if before != "absent":
         scene.bring_to(before)
-    calls = pair.calls(first, 5 if first == "create" else 3)
+    calls = pair.calls(first, 6 if first == "create" else 4)
     problems = scene.delete()
     seen = set()
     for number in calls:
@@ -120,13 +120,13 @@ def test_state_at_every_moment(scene, pair, command):
     before, expected = CHANGES[command]
     if before != "absent":
         scene.bring_to(before)
-    calls = pair.calls(command, 3)
+    calls = pair.calls(command, 4)
     problems = scene.delete()
     seen = []
     for number in calls:
         if before != "absent":
             scene.bring_to(before)
-        _, outcome = pair.run(command, number, "state")
+        _, outcome = pair.run(command, number, "state", meanwhile=10)
         seen.append(shown(outcome))
         problems += scene.delete()
     assert not problems, "\n".join(map(str, problems))
@@ -149,9 +149,26 @@ def test_state_is_slower(scene, pair, command):
     for number in calls:
         if before != "absent":
             scene.bring_to(before)
-        outcome, changed = pair.run("state", number, command)
+        outcome, changed = pair.run("state", number, command, meanwhile=10)
         if shown(outcome) not in expected or changed.status != 0:
             problems.append((number, shown(outcome), changed.status, changed.err))
+        problems += scene.delete()
+    assert not problems, "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize("command", ["delete --force", "delete"])
+@one_variant("little")
+def test_a_list_outlives_its_containers(scene, pair, command):
+    """What goes away while it is being listed is in the list, or it is not."""
+    scene.bring_to("stopped")
+    calls = pair.calls("list -f json", 1)
+    problems = scene.delete()
+    for number in calls:
+        scene.bring_to("stopped")
+        outcome, deleted = pair.run("list -f json", number, command, meanwhile=10)
+        found = json.loads(outcome.out) if outcome.status == 0 else outcome.err
+        if outcome.err or deleted.status or (found and [entry["id"] for entry in found] != [scene.name]):
+            problems.append((number, found, outcome.err, deleted.err))
         problems += scene.delete()
     assert not problems, "\n".join(map(str, problems))
 
@@ -189,7 +206,7 @@ def test_two_look_at_a_create(scene, pair, accidents, bystander):
     calls = scene.command("state", scene.name, how="list", where="calls").events
     problems = []
     for number in range(len(calls)):
-        first, second = pair.run("state", number, "state")
+        first, second = pair.run("state", number, "state", meanwhile=10)
         if (shown(first), shown(second)) != ("stopped", "stopped"):
             problems.append((number, shown(first), shown(second)))
     problems += scene.delete()

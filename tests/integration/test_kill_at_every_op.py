@@ -1,6 +1,6 @@
 """Accidents at every moment: the runtime is killed, or init, or an op fails, and nothing may be left that nobody owns.
 
-With HYPOTHESIS_PROFILE=thorough at every system call of the runtime; else at every op, and at every third call.
+With HYPOTHESIS_PROFILE=thorough at every system call of the runtime; else at every op, and at every fourth call.
 """
 
 import pytest
@@ -12,7 +12,7 @@ def report(problems):
 
 
 def part(scene):
-    """Each variant takes another third of the calls, which are much the same in all of them."""
+    """Each variant takes another quarter of the calls, which are much the same in all of them."""
     return list(VARIANTS).index(scene.variant)
 
 

@@ -161,6 +161,21 @@ def test_damaged_state_can_be_forced_away(bundle, runtime):
     subprocess.run(f"rmdir {places} 2>/dev/null", shell=True, check=False)
 
 
+def test_a_state_that_cannot_be_read_is_not_thrown_away(bundle, runtime):
+    """It may be readable in a moment, and nobody else knows of the processes and cgroups: not even force forgets it."""
+    bundle.process["args"] = ["sleep", "1000"]
+    name, _ = bundle.create()
+    path = runtime.root / name / "state.json"
+    path.rename(path.parent / "moved")
+    os.mkfifo(path)
+    for words in (["state"], ["delete"], ["delete", "--force"]):
+        result = runtime(*words, name, check=False)
+        assert result.code == 1
+        assert f"the state of container {name} cannot be read" in result.err
+    (path.parent / "moved").rename(path)
+    runtime("delete", "--force", name)
+
+
 def test_a_directory_without_state_goes_away(runtime):
     (runtime.root / "half").mkdir()
     result = runtime("delete", "half", check=False)

@@ -352,6 +352,16 @@ def test_pid_file_is_replaced_atomically(bundle, runtime, tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir() if "pid" in entry.name) == ["pid"]
 
 
+def test_a_pid_file_that_is_gone_already(bundle, runtime, tmp_path):
+    """Somebody else has taken it away: the reason for the failure is still the one that is told, and all is undone."""
+    script = f"rm {tmp_path}/pid; exit 3"
+    bundle.config["hooks"] = {"poststart": [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin"]}]}
+    result = bundle.run("true", "--pid-file", tmp_path / "pid", check=False)
+    assert result.code == 1
+    assert "error running poststart hook #0: exit status 3" in result.err
+    assert list(runtime.root.iterdir()) == []
+
+
 def test_pid_file_that_cannot_be_written(bundle, tmp_path):
     message = bundle.fails("--pid-file", tmp_path / "missing/pid")
     assert f"{tmp_path}/missing/pid" in message

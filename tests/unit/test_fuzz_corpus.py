@@ -11,7 +11,7 @@ sys.path.insert(0, str(FUZZ))
 
 import record  # noqa: E402 (found through the path above)
 from config_target import check_config  # noqa: E402
-from decoder import Decoder, build  # noqa: E402
+from decoder import AS_IT_LIKES, Decoder, build  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def programs(tmp_path_factory):
 def test_corpus_of_a_target_in_c(programs, target):
     """Under the address and the undefined behaviour sanitizer, which end the program."""
     files = sorted((FUZZ / "corpus" / target).iterdir())
-    done = subprocess.run([programs / target, *files], capture_output=True, text=True, check=False)
+    done = subprocess.run([*AS_IT_LIKES, programs / target, *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout.splitlines()[-1:]}: {done.stderr}"
     assert done.stdout.split() == [str(path) for path in files]
 
@@ -59,6 +59,8 @@ def test_a_sanitizer_ends_the_program(programs, tmp_path):
     )
     flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(["cc", *flags, tmp_path / "wrong.c", FUZZ / "replay.c", "-o", tmp_path / "wrong"], check=True)
-    done = subprocess.run([tmp_path / "wrong", tmp_path / "wrong.c"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*AS_IT_LIKES, tmp_path / "wrong", tmp_path / "wrong.c"], capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
