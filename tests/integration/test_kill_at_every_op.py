@@ -57,7 +57,8 @@ def test_create_is_killed_at_a_system_call(scene):
 def test_init_is_killed(scene):
     """Before each op of either lane: the create fails in one line that says so, and undoes everything."""
     events = scene.events("ops")
-    # once init is ready it may or may not hear that it is let go on, before it dies; then it has been created, and stopped
+    # once init is ready it may or may not hear that it is let go on, before it dies; then it has been created, and
+    # stopped
     ready = events.index("before init ready") + 1
     lives = range(events.index("after host spawn") + 1, ready)
     problems = []
