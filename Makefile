@@ -1,6 +1,7 @@
 # make demo     runs a container and shows its plan
 # make test     runs the tests
 # make check    all of it: linters, compiler warnings, tests
+# make test-vm  runs those that need cgroup v2 in a VM
 #
 # Each target sees to what it needs: packages of the distribution (as root, where there is apt) and Python's, in .venv.
 
@@ -71,14 +72,16 @@ install: build
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
 	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
 
-# what needs cgroup v2 alone, with all controllers, in a VM that has it (tests/vm/README.md); one boot for all of it
-VM_TESTS ?= tests/vm tests/integration/test_cgroups_v2.py tests/integration/test_lifecycle.py
+# what needs cgroup v2 alone, with all controllers, in a VM that has it (tests/vm/README.md): one boot, one run of pytest.
+# Left out of the others is what takes long and is the same there.
+VM_TESTS ?= tests/vm $(addprefix tests/integration/test_, cgroups_v2.py lifecycle.py process.py namespaces.py mounts.py) \
+    --deselect tests/integration/test_mounts.py::test_copy_up_of_a_bottomless_directory
 test-vm: build $(READY_DEV)
 	install/setup.sh test
 	tests/vm/vmrun --setup
 	mkdir -p build/vm
-	tests/vm/vmrun --timeout 900 --rw build/vm -- \
-	    $(BIN)/python -m pytest -p no:cacheprovider --junitxml=build/vm/junit.xml $(VM_TESTS)
+	tests/vm/vmrun --timeout 900 --rw build/vm -- $(BIN)/python -m pytest -p no:cacheprovider \
+	    -o faulthandler_timeout=120 --junitxml=build/vm/junit.xml $(VM_TESTS)
 
 # beside runc and crun, in one run; `make figures` also writes docs/performance.md anew
 bench: build $(READY_DEV)
