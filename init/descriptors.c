@@ -37,6 +37,12 @@ static int give_back_open_files(const struct init *init)
 	return (int)sys_prlimit64(0, RLIMIT_NOFILE, &limit, NULL);
 }
 
+static int from_slot(const struct init *init, u64 slot, int *fd)
+{
+	*fd = slot != 0 ? slot_fd(init, slot) : -1; /* a process that is added to a container waits for no `start` */
+	return slot == 0 || *fd >= 0 ? 0 : -EBADF;
+}
+
 /*
  * Closes everything but the standard streams, the preserved descriptors, the two fifos and the handshake, which get the
  * numbers behind the preserved ones. While it waits, which may be for days, init holds nothing that a process in its
@@ -48,18 +54,19 @@ int op_close_descriptors(struct init *init, const struct op *op)
 {
 	int keep = 3 + (int)op->arg[0].number;
 	int *kept[] = { &init->start, &init->started, &init->socket };
-	int result = 0;
+	int last = keep;
+	int result = from_slot(init, op->arg[1].number, &init->start);
 
-	init->start = slot_fd(init, op->arg[1].number);
-	init->started = slot_fd(init, op->arg[2].number);
-	if (init->start < 0 || init->started < 0)
-		return -EBADF;
-	for (int i = 0; i < 3 && result == 0; i++)
-		result = move_above(kept[i], keep + 3);
-	for (int i = 0; i < 3 && result == 0; i++)
-		result = move_to(kept[i], keep + i);
 	if (result == 0)
-		result = (int)sys_close_range((u32)keep + 3, ~0u, 0);
+		result = from_slot(init, op->arg[2].number, &init->started);
+	for (int i = 0; i < 3 && result == 0; i++)
+		if (*kept[i] >= 0)
+			result = move_above(kept[i], keep + 3);
+	for (int i = 0; i < 3 && result == 0; i++)
+		if (*kept[i] >= 0)
+			result = move_to(kept[i], last++);
+	if (result == 0)
+		result = (int)sys_close_range((u32)last, ~0u, 0);
 	for (int fd = 3; fd < keep && result >= 0; fd++)
 		result = (int)sys_fcntl(fd, F_SETFD, 0);
 	for (u32 slot = 0; slot < init->slots_used; slot++)

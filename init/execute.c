@@ -200,8 +200,14 @@ int op_arguments(struct init *init, const struct op *op)
 	return init->argv == NULL || init->envp == NULL ? -ENOMEM : 0;
 }
 
+/* Whoever still listens is told by the closing of the socket that the program runs, or else gets to hear the error. */
 int op_execute(struct init *init, const struct op *op)
 {
+	long result = sys_execve(init->program, init->argv, init->envp);
+
 	(void)op;
-	report_failed_exec(init->program, sys_execve(init->program, init->argv, init->envp));
+	if (init->socket < 0)
+		report_failed_exec(init->program, result);
+	text_string(&init->detail, init->program);
+	return (int)result;
 }

@@ -21,6 +21,13 @@ int op_scheduler(struct init *init, const struct op *op)
 	return (int)sys_sched_setattr(0, &attr);
 }
 
+/* sched_setaffinity(2). Processors that are not there, or not in the cpuset, do not count. */
+int op_affinity(struct init *init, const struct op *op)
+{
+	(void)init;
+	return (int)sys_sched_setaffinity(0, op->arg[0].size, op->arg[0].data);
+}
+
 /* ioprio_set(2), for the process group: the process and what it starts */
 int op_io_priority(struct init *init, const struct op *op)
 {

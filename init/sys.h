@@ -236,6 +236,11 @@ static inline long sys_seccomp(u32 operation, u32 flags, const void *arguments)
 {
 	return SYS_3(__NR_seccomp, operation, flags, arguments);
 }
+static inline long sys_sched_setaffinity(int pid, size_t size, const void *mask)
+{
+	return SYS_3(__NR_sched_setaffinity, pid, size, mask);
+}
+
 static inline long sys_sched_setattr(int pid, const struct sched_attr *attr)
 {
 	return SYS_3(__NR_sched_setattr, pid, attr, 0);

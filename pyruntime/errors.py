@@ -21,8 +21,6 @@ TYPE_CHECKING = False
 class PyruntimeError(Exception):
     """A failure with a sentence for the user."""
 
-    exit_code = 1
-
 
 class UsageError(PyruntimeError):
     """The command line cannot be understood."""

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
         rdt: list[str]
         # killing the first process kills them all
         ownPidNamespace: bool
+        # it has a session keyring of its own, which processes that are added join
+        keyring: bool
         # there is a program to start
         process: bool
         # kinds of hooks that the config has

@@ -7,6 +7,7 @@ without the hierarchy of version 2, which crun would refuse.
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / "build/root/sbin/pyruntime"
 MOUNTS = (10, 100, 1000)
 AT_ONCE = 100
+MEASURED = ("create", "start", "state", "exec", "kill", "delete", "run")
 BEGIN, END = "<!-- figures: `make figures` writes them -->", "<!-- end of figures -->"
 
 
@@ -49,6 +51,8 @@ class Bench:
         config["process"]["args"] = ["true"]
         self.short = make_bundle(work, "short", config, self.root)
         config["process"]["args"] = ["sleep", "1000"]
+        self.process = work / "process.json"
+        self.process.write_text(json.dumps({"cwd": "/", "args": ["true"], "env": ["PATH=/bin"]}))
         source = work / "source"
         source.mkdir()
         self.bundles = {
@@ -67,12 +71,17 @@ class Bench:
     def create(self, runtime: Runtime, name: str, bundle: Path) -> list[str]:
         return runtime.command("create", "--bundle", bundle, "--pid-file", self.pid_file, name)
 
+    def exec(self, runtime: Runtime, name: str) -> list[str]:
+        """What a health check of Docker's is, or of Kubernetes': a program in a container that runs."""
+        return runtime.command("exec", "--process", self.process, name)
+
     def lifecycle(self, runtime: Runtime) -> None:
         """One container from create to delete, each command by itself."""
         name = self.name()
         times = {"create": timed(self.create(runtime, name, self.bundle), self.log)}
         times["start"] = timed(runtime.command("start", name), self.log)
         times["state"] = timed(runtime.command("state", name), self.log)
+        times["exec"] = timed(self.exec(runtime, name), self.log)
         times["kill"] = timed(runtime.command("kill", name, "KILL"), self.log)
         os.waitpid(self.pid(), 0)
         times["delete"] = timed(runtime.command("delete", name), self.log)
@@ -99,6 +108,7 @@ class Bench:
                 ("create", self.create(runtime, name, self.bundle)),
                 ("start", runtime.command("start", name)),
                 ("state", runtime.command("state", name)),
+                ("exec", self.exec(runtime, name)),
                 ("kill", runtime.command("kill", name, "KILL")),
                 ("delete", runtime.command("delete", name)),
                 ("run", runtime.command("run", "--bundle", self.short, self.name())),
@@ -155,7 +165,7 @@ def rows(bench: Bench) -> list[list[str]]:
         cells = [f"{bench.mounts[count][name] * 1000:.1f}" for name in names]
         table.append([f"`create` with {count:,} bind mounts, ms", *cells])
     table.append([f"{AT_ONCE} creates at once, ms", *(f"{bench.together[name] * 1000:.0f}" for name in names)])
-    for command in ("create", "start", "state", "kill", "delete", "run"):
+    for command in MEASURED:
         cells = [f"{bench.memory[command][name] / 1024:.1f}" for name in names]
         table.append([f"peak memory of `{command}`, MiB", *cells])
     waiting = [str(bench.memory["init"][name]) for name in names]

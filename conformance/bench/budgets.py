@@ -16,6 +16,7 @@ RATIOS = (
     ("create", "runc", 0.75),
     ("create+start+delete", "runc", 0.9),
     ("run", "runc", 0.8),
+    ("exec", "runc", 0.8),
 )
 
 
@@ -55,7 +56,7 @@ def judge(times: Times, memory: dict[str, dict[str, int]], per_mount: dict[str, 
             name = "bare interpreter" if against == "bare" else against
             verdicts.append(Verdict(f"{phase}, times {name}", ratio(times, phase, against), limit))
     verdicts.append(Verdict("a waiting init's private memory", memory["init"]["pyruntime"], INIT_KIB, "KiB"))
-    for command in ("create", "start", "state", "kill", "delete", "run"):
+    for command in ("create", "start", "state", "exec", "kill", "delete", "run"):
         verdicts.append(Verdict(f"peak memory of {command}", memory[command]["pyruntime"], PEAK_KIB, "KiB"))
     verdicts.append(Verdict("one bind mount of 1,000", per_mount["pyruntime"] * 1e6, MOUNT_MICROSECONDS, "µs"))
     return verdicts

@@ -6,7 +6,7 @@ from budgets import Times
 
 COLOURS = {"pyruntime": "#2a7ab8", "runc": "#c9752d", "crun": "#5f9a4a", "bare": "#9a9a9a"}
 OTHER = "#8a5fb0"
-PHASES = ("create", "start", "state", "kill", "delete", "create+start+delete", "run")
+PHASES = ("create", "start", "state", "exec", "kill", "delete", "create+start+delete", "run")
 LEFT, TOP, WIDTH, BAR, GAP = 150, 46, 520, 13, 12
 
 

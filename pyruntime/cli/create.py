@@ -5,6 +5,7 @@ import posix
 from ..errors import PyruntimeError
 from ..paths import absolute
 from ..plan.facts import Request
+from .console import PIDFD_SOCKET, announcer, connect_console
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ and _ + - . and must be unique on the host.
 FLAGS = (
     Flag("bundle", "", "directory of the bundle (default: the current directory)", "b"),
     Flag("console-socket", "", "AF_UNIX socket that is sent the terminal's descriptor"),
+    PIDFD_SOCKET,
     Flag("pid-file", "", "file to write the pid of the container's first process to"),
     Flag("no-pivot", False, "move the root in place of pivot_root, for a host that runs from a ramdisk"),
     Flag("no-new-keyring", False, "keep the caller's session keyring"),
@@ -40,9 +42,10 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     bundle, request = prepare(context, values, rest[0], inherited)
     from ..run.create import create
 
-    console = open_console(bundle, str(values["console-socket"]), detached=True)
+    console = connect_console(str(values["console-socket"]), terminal=has_terminal(bundle), detached=True)
+    announce = announcer(str(values["pidfd-socket"]), b"standard")
     request.console = console >= 0
-    _, warnings = create(bundle, request, console=console, observer=observer(context))
+    _, warnings = create(bundle, request, console=console, observer=observer(context), announce=announce)
     for warning in warnings:
         context.log().warning(warning)
     return 0
@@ -61,11 +64,7 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
     pid_file = absolute(str(values["pid-file"])) if values["pid-file"] else ""
     path = enter_bundle(str(values["bundle"]))
     preserve, listen = int(values["preserve-fds"]), listen_fds()  # type: ignore[arg-type]
-    for fd in range(3, 3 + listen + preserve):
-        if fd not in inherited:
-            raise PyruntimeError(
-                f"unable to stat preserved-fd {fd - 3} (of {preserve + listen}): no such file or directory"
-            )
+    check_preserved(inherited, listen + preserve)
     return Bundle(path), Request(
         container_id=container_id,
         bundle=path,
@@ -78,6 +77,13 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
     )
 
 
+def check_preserved(inherited: list[int], count: int) -> None:
+    """Raises PyruntimeError unless the caller has left so many descriptors open, from 3."""
+    for fd in range(3, 3 + count):
+        if fd not in inherited:
+            raise PyruntimeError(f"unable to stat preserved-fd {fd - 3} (of {count}): no such file or directory")
+
+
 def listen_fds() -> int:
     """Returns how many descriptors socket activation passed to this process (sd_listen_fds(3))."""
     count, pid = posix.environ.get(b"LISTEN_FDS", b""), posix.environ.get(b"LISTEN_PID", b"")
@@ -86,31 +92,9 @@ def listen_fds() -> int:
     return int(count)
 
 
-def open_console(bundle: "Bundle", path: str, *, detached: bool) -> int:
-    """Connects to the console socket, which must fail now rather than when the terminal is there.
-
-    Returns the descriptor, -1 when no terminal is wanted. Raises PyruntimeError.
-    """
-    terminal = bool(bundle.config.get("process", {}).get("terminal"))
-    if path and not (detached and terminal):
-        raise PyruntimeError("cannot use console socket if runc will not detach or allocate tty")
-    if not terminal:
-        return -1
-    if not path:
-        if detached:
-            raise PyruntimeError("cannot allocate tty if runc will detach without setting console socket")
-        return -1
-    from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_STREAM, socket
-
-    from ..errors import error_text
-
-    connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
-    try:
-        connection.connect(path)
-    except OSError as error:
-        text = error_text(error.errno) if error.errno else str(error)
-        raise PyruntimeError(f"dial unix {path}: connect: {text}") from None
-    return connection.detach()
+def has_terminal(bundle: "Bundle") -> bool:
+    """Whether the config asks for a terminal."""
+    return bool(bundle.config.get("process", {}).get("terminal"))
 
 
 def observer(context: "Context") -> "Observer | None":

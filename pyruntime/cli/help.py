@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "create": "create a container",
     "delete": "delete what a container holds",
+    "exec": "run one more program in a container",
     "features": "show what this runtime can do",
     "kill": "send a signal to a container",
     "list": "list containers",

@@ -11,6 +11,12 @@ from ..paths import absolute
 from .flags import Flag, parse
 
 SIGCHLD = 17
+# each is a module beside this one
+COMMANDS = frozenset(("create", "delete", "exec", "features", "kill", "list", "plan", "run", "spec", "start", "state"))
+# what comes behind the id belongs to another program's command line
+PROGRAM_FOLLOWS = ("exec", "ps")
+# exit status of `exec` when the program did not run: other numbers are the program's own
+NOT_EXECUTED = 255
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,50 +92,10 @@ def _in_user_namespace() -> bool:
 
 def command(name: str) -> "ModuleType | None":
     """Imports the module of a command, and no other; None if there is no such command."""
-    if name.isalpha():
-        image.load(name)
-    match name:
-        case "create":
-            from . import create
-
-            return create
-        case "start":
-            from . import start
-
-            return start
-        case "state":
-            from . import state
-
-            return state
-        case "kill":
-            from . import kill
-
-            return kill
-        case "delete":
-            from . import delete
-
-            return delete
-        case "run":
-            from . import run
-
-            return run
-        case "list":
-            from . import list
-
-            return list
-        case "spec":
-            from . import spec
-
-            return spec
-        case "plan":
-            from . import plan
-
-            return plan
-        case "features":
-            from . import features
-
-            return features
-    return None
+    if name not in COMMANDS:
+        return None
+    image.load(name)
+    return __import__(f"{__package__}.{name}", fromlist=("run",))
 
 
 def main(argv: "Sequence[str]") -> int:
@@ -148,7 +114,7 @@ def main(argv: "Sequence[str]") -> int:
     except UsageError as error:
         return _misused(None, error, "")
     except PyruntimeError as error:
-        return _fail(context, str(error), error.exit_code)
+        return _fail(context, str(error), 1)
     except OSError as error:
         return _fail(context, os_error(error), 1)
     except KeyboardInterrupt:
@@ -167,7 +133,7 @@ def _dispatch(rest: list[str], context: Context) -> int:
     # runc takes some of the global flags behind the command too
     late = tuple(flag for flag in GLOBAL_FLAGS if flag.name in ("root", "debug", "systemd-cgroup", "help"))
     try:
-        own, arguments = parse(rest[1:], (*module.FLAGS, *late))
+        own, arguments = parse(rest[1:], (*module.FLAGS, *late), stop_early=name in PROGRAM_FOLLOWS)
         if own["help"] or context.values["help"]:
             return _help(context, [name])
         for flag in late:
@@ -176,10 +142,17 @@ def _dispatch(rest: list[str], context: Context) -> int:
         return int(module.run(context, own, arguments))
     except UsageError as error:
         return _misused(context, error, name)
-    except PyruntimeError as error:
-        if name not in ("create", "run"):
-            raise
-        raise PyruntimeError(f"pyruntime {name} failed: {error}") from None
+    except (PyruntimeError, OSError) as error:
+        return _failed(context, name, error)
+
+
+def _failed(context: Context, name: str, error: PyruntimeError | OSError) -> int:
+    """Says that a command has failed. The words in front are runc's."""
+    text = os_error(error) if isinstance(error, OSError) else str(error)
+    if name == "exec":
+        return _fail(context, f"exec failed: {text}", NOT_EXECUTED)
+    prefix = f"pyruntime {name} failed: " if name in ("create", "run") and isinstance(error, PyruntimeError) else ""
+    return _fail(context, prefix + text, 1)
 
 
 def _fail(context: Context | None, message: str, status: int) -> int:

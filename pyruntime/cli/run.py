@@ -2,12 +2,15 @@
 
 from .. import state
 from ..errors import NoSuchContainer, PyruntimeError
+from .console import announcer, connect_console
 from .create import FLAGS as CREATE_FLAGS
-from .create import observer, open_console, prepare
+from .create import has_terminal, observer, prepare
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..plan.facts import Request
     from ..run.create import Bundle
     from ..run.foreground import Foreground
@@ -36,25 +39,31 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     arguments("run", rest, 1, 1)
     bundle, request = prepare(context, values, rest[0], inherited)
     detached = bool(values["detach"])
-    console = open_console(bundle, str(values["console-socket"]), detached=detached)
+    console = connect_console(str(values["console-socket"]), terminal=has_terminal(bundle), detached=detached)
+    announce = announcer(str(values["pidfd-socket"]), b"standard")
     request.console = True
     if "process" not in bundle.config:
         raise PyruntimeError("process property must not be empty")
     if detached:
-        _create_and_start(context, bundle, request, console, None)
+        _create_and_start(context, bundle, request, console, announce, None)
         return 0
-    return _foreground(context, values, bundle, request)
+    return _foreground(context, values, bundle, request, announce)
 
 
 def _create_and_start(
-    context: "Context", bundle: "Bundle", request: "Request", console: int, foreground: "Foreground | None"
+    context: "Context",
+    bundle: "Bundle",
+    request: "Request",
+    console: int,
+    announce: "Callable[[int], None] | None",
+    foreground: "Foreground | None",
 ) -> "state.State":
     """Creates and starts; whatever fails, nothing stays."""
     from ..run.create import create
-    from ..run.host import remove_pid_file
+    from ..run.pidfile import remove_pid_file
     from ..run.start import start
 
-    stored, warnings = create(bundle, request, console=console, observer=observer(context))
+    stored, warnings = create(bundle, request, console=console, observer=observer(context), announce=announce)
     for warning in warnings:
         context.log().warning(warning)
     try:
@@ -93,13 +102,14 @@ def _delete(context: "Context", request: "Request") -> None:
         container.close()
 
 
-def _foreground(context: "Context", values: "Values", bundle: "Bundle", request: "Request") -> int:
+def _foreground(
+    context: "Context", values: "Values", bundle: "Bundle", request: "Request", announce: "Callable[[int], None] | None"
+) -> int:
     from ..run.foreground import Foreground
 
-    terminal = bool(bundle.config["process"].get("terminal"))
-    foreground = Foreground(terminal=terminal, subreaper=not values["no-subreaper"])
+    foreground = Foreground(terminal=has_terminal(bundle), subreaper=not values["no-subreaper"])
     try:
-        stored = _create_and_start(context, bundle, request, foreground.console_end, foreground)
+        stored = _create_and_start(context, bundle, request, foreground.console_end, announce, foreground)
         status = foreground.wait(stored["pid"])
     finally:
         foreground.close()

@@ -65,8 +65,12 @@ def _member(text: str, position: int, part: "str | int") -> int:
     return -1
 
 
-def point_out(error: "ConfigError | OperationError", source: bytes) -> str:
-    """Returns the message of an error that has an origin, with the line it comes from, unless all is on one line."""
+def point_out(error: "ConfigError | OperationError", source: bytes, name: str = "config.json", top: str = "") -> str:
+    """Returns the message of an error that has an origin, with the line it comes from, unless all is on one line.
+
+    `source` is the document `name`; it holds the whole config or the member `top` of one.
+    """
     text = source.decode("utf-8", "replace").strip()
-    number = line(text, error.origin) if error.origin and "\n" in text else 0
-    return f"{error} (config.json, line {number})" if number else str(error)
+    origin = error.origin.removeprefix(top).removeprefix(".") if top else error.origin
+    number = line(text, origin) if origin and "\n" in text else 0
+    return f"{error} ({name}, line {number})" if number else str(error)

@@ -86,6 +86,7 @@ class Request:
         "pivot",
         "preserve_fds",
         "state_root",
+        "waits",
     )
 
     def __init__(
@@ -100,6 +101,7 @@ class Request:
         keyring: bool = True,
         preserve_fds: int = 0,
         listen_fds: int = 0,
+        waits: bool = True,
     ) -> None:
         self.container_id = container_id
         # absolute path
@@ -114,3 +116,5 @@ class Request:
         self.preserve_fds = preserve_fds
         # those of socket activation (sd_listen_fds(3)), which come before the preserved ones
         self.listen_fds = listen_fds
+        # for its `start`, before it runs its program
+        self.waits = waits

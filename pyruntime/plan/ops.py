@@ -21,6 +21,7 @@ INIT_OPS = (
     ("procfs", "u"),
     ("open-namespace", "uus"),
     ("join-namespace", "uu"),
+    ("join-process", "uu"),
     ("unshare", "u"),
     ("write-self", "uss"),
     ("check-self", "uss"),
@@ -65,6 +66,7 @@ INIT_OPS = (
     ("limit", "uuu"),
     ("stdio", "u"),
     ("scheduler", "uuuuuuu"),
+    ("affinity", "b"),
     ("io-priority", "u"),
     ("memory-policy", "ub"),
     ("personality", "u"),
@@ -110,11 +112,12 @@ SLOT_CGROUP = 1
 SLOT_CONSOLE = 2
 SLOT_START = 3
 SLOT_STARTED = 4
+SLOT_PROCESS = 5
 # The others init fills itself.
-SLOT_PROCFS = 5
-SLOT_NULL = 6
-SLOT_ROOT = 7
-FIRST_FREE_SLOT = 8
+SLOT_PROCFS = 6
+SLOT_NULL = 7
+SLOT_ROOT = 8
+FIRST_FREE_SLOT = 9
 LAST_SLOT = 8190
 
 # flags of `mount` and `attach`

@@ -75,13 +75,16 @@ def keyring(plan: Plan, config: "Config", facts: Facts, request: Request) -> Non
         plan.init("keyring", "", f"_ses.{request.container_id}")
 
 
-def console(plan: Plan, config: "Config") -> None:
+def console(plan: Plan, config: "Config", *, bind: bool = True) -> None:
+    """Adds the op for the terminal, which the container's first process also has at /dev/console (`bind`)."""
     process = config.get("process")
     if process is None or not process.get("terminal"):
         return
     size = process.get("consoleSize", {"height": 0, "width": 0})
     uid = process.get("user", {}).get("uid", 0)
-    plan.init("console", "process.terminal", SLOT_CONSOLE, size["height"], size["width"], uid, CONSOLE_BIND)
+    plan.init(
+        "console", "process.terminal", SLOT_CONSOLE, size["height"], size["width"], uid, CONSOLE_BIND if bind else 0
+    )
 
 
 def names(plan: Plan, config: "Config") -> None:
@@ -153,7 +156,9 @@ def identity(plan: Plan, config: "Config", facts: Facts, request: Request, isola
 
 def _is_scheduled(config: "Config") -> bool:
     process, linux = config["process"], config.get("linux", {})
-    return "scheduler" in process or "ioPriority" in process or "memoryPolicy" in linux or "personality" in linux
+    if "scheduler" in process or "ioPriority" in process or "memoryPolicy" in linux or "personality" in linux:
+        return True
+    return bool(linux.get("resources", {}).get("cpu", {}).get("cpus"))
 
 
 def _capabilities(plan: Plan, masks: dict[str, int], more: int = 0) -> None:
@@ -170,7 +175,8 @@ def _capabilities(plan: Plan, masks: dict[str, int], more: int = 0) -> None:
 
 def close_descriptors(plan: Plan, request: Request) -> None:
     kept = request.listen_fds + request.preserve_fds
-    plan.init("close-descriptors", "", kept, SLOT_START, SLOT_STARTED)
+    start, started = (SLOT_START, SLOT_STARTED) if request.waits else (0, 0)
+    plan.init("close-descriptors", "", kept, start, started)
 
 
 def _groups(plan: Plan, groups: list[int], facts: Facts, isolation: Isolation) -> None:

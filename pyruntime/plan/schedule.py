@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from ..config.model import Config, MemoryPolicy, Scheduler
 
 U64 = (1 << 64) - 1
+# as many as a kernel can have (CONFIG_NR_CPUS)
+ALL_PROCESSORS = b"\xff" * 1024
 
 
 def schedule(plan: Plan, config: "Config") -> None:
     """Adds the ops for what the config has of them. They need rights, so they come before the change of user."""
     process, linux = config["process"], config.get("linux", {})
+    if linux.get("resources", {}).get("cpu", {}).get("cpus"):
+        # a process may stay on all processors that it is given: the runtime's own limits, as systemd sets them with
+        # CPUAffinity=, would hold too since Linux 6.2, which keeps them when the cpuset changes
+        plan.init("affinity", "linux.resources.cpu.cpus", ALL_PROCESSORS)
     if "scheduler" in process:
         _scheduler(plan, process["scheduler"])
     if "ioPriority" in process:

@@ -32,6 +32,7 @@ from .ops import (
     SLOT_CGROUP,
     SLOT_CONSOLE,
     SLOT_NULL,
+    SLOT_PROCESS,
     SLOT_PROCFS,
     SLOT_ROOT,
     Op,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 SLOT_NAMES = {
     SLOT_CGROUP: "cgroup",
     SLOT_CONSOLE: "console",
+    SLOT_PROCESS: "process",
     SLOT_PROCFS: "procfs",
     SLOT_NULL: "null",
     SLOT_ROOT: "root",
@@ -173,9 +175,15 @@ def _scheduler(policy: int, flags: int, nice: int, priority: int, runtime: int, 
     return f"{_word(SCHEDULERS, policy)}{shown}{_words(SCHEDULER_FLAGS, flags)}"
 
 
+def _set_bits(data: bytes) -> str:
+    if not data.strip(b"\xff"):
+        return "all" if data else ""
+    mask = int.from_bytes(data, "little")
+    return ",".join(str(number) for number in range(mask.bit_length()) if mask >> number & 1)
+
+
 def _memory_policy(mode: int, nodes: bytes) -> str:
-    mask = int.from_bytes(nodes, "little")
-    chosen = ",".join(str(node) for node in range(mask.bit_length()) if mask >> node & 1)
+    chosen = _set_bits(nodes)
     flags = _words(MEMORY_POLICY_FLAGS, mode)
     return f"{_word(MEMORY_POLICIES, mode & 0xFF)}{' nodes ' + chosen if chosen else ''}{flags}"
 
@@ -203,6 +211,7 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     # init lane
     "procfs": slot,
     "open-namespace": lambda number, kind, path: f"{namespaces(kind)} {path} -> {slot(number)}",
+    "join-process": lambda number, flags: f"{namespaces(flags)} of {slot(number)}",
     "join-namespace": lambda number, kind: f"{namespaces(kind)} {slot(number)}",
     "unshare": namespaces,
     "write-self": lambda procfs, file, value: f"{value!r} to /proc/self/{file}",
@@ -249,6 +258,7 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "limit": lambda resource, soft, hard: f"{_resource(resource)} soft {_limit(soft)} hard {_limit(hard)}",
     "stdio": lambda uid: f"to user {uid}",
     "scheduler": _scheduler,
+    "affinity": lambda mask: f"processors {_set_bits(mask)}",
     "io-priority": lambda value: f"{_word(IO_CLASSES, value >> IO_CLASS_SHIFT)} level {value & 7}",
     "memory-policy": _memory_policy,
     "personality": lambda persona: _word(PERSONALITIES, persona),

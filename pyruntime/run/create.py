@@ -55,12 +55,18 @@ def enter_bundle(path: str) -> str:
 
 
 def create(
-    bundle: Bundle, request: "Request", *, console: int = -1, observer: "Observer | None" = None
+    bundle: Bundle,
+    request: "Request",
+    *,
+    console: int = -1,
+    observer: "Observer | None" = None,
+    announce: "Callable[[int], None] | None" = None,
 ) -> "tuple[State, list[str]]":
     """Creates a container; returns its state, and warnings.
 
     `console` is a connected socket that gets the terminal. `observer` is called for
-    each op before it runs. When anything fails nothing stays behind. Raises PyruntimeError.
+    each op before it runs, `announce` with the pid of the container's first process. When anything
+    fails nothing stays behind. Raises PyruntimeError.
     """
     check_kernel()
     try:
@@ -76,6 +82,8 @@ def create(
             keep(bundle.config["linux"]["seccomp"], facts.filter, request.state_root)
         executor = Executor(container, bundle.config, bundle.source, plan, facts, request, console, observer)
         executor.run()
+        if announce is not None:
+            announce(executor.state["pid"])
     except BaseException as error:
         problems = _undo(container, executor)
         if isinstance(error, OperationError):
@@ -94,7 +102,7 @@ def _undo(container: "Container", executor: Executor | None) -> list[str]:
     Once hooks have had their turn, poststop hooks have theirs (runtime.md, Lifecycle, steps 3 to 5 and 13).
     """
     from .destroy import destroy_remains, run_poststop
-    from .host import remove_pid_file
+    from .pidfile import remove_pid_file
 
     problems = []
     if executor is not None:

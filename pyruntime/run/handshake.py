@@ -75,6 +75,14 @@ class Handshake:
         self._barrier = 0
         self._go()
 
+    def wait_executed(self) -> None:
+        """Waits until the program of a process runs, whose init then closes its end. Raises OperationError."""
+        while (message := self._read()) is not None:
+            if message.kind == STEP:
+                self._step(message)
+            else:
+                raise self._failure(message)
+
     def _go(self) -> None:
         try:
             posix.write(self._fd, b"\1")
@@ -102,14 +110,20 @@ class Handshake:
         elif message.kind == OFFER:
             self._barrier, self._offered = BARRIER_OFFER, message.value
         elif message.kind == STEP:
-            if self._observer is not None:
-                self._observer(self._ops[message.op])
-            self._go()
+            self._step(message)
         else:
-            self._drain()
-            from .report import init_failed
+            raise self._failure(message)
 
-            raise init_failed(self._ops[message.op], message.value, message.text)
+    def _step(self, message: Message) -> None:
+        if self._observer is not None:
+            self._observer(self._ops[message.op])
+        self._go()
+
+    def _failure(self, message: Message) -> OperationError:
+        from .report import init_failed
+
+        self._drain()
+        return init_failed(self._ops[message.op], message.value, message.text)
 
     def _cloned(self, message: Message) -> None:
         self.pid = message.value

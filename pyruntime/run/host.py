@@ -1,18 +1,15 @@
-"""Carries out a plan: walks the host lane op by op, and keeps in step with init at the barriers."""
+"""The ops of `create` on the host."""
 
 import posix
 import time
 
-from ..errors import OperationError, PyruntimeError
+from ..errors import PyruntimeError
 from ..paths import exists
 from ..plan.filesystem import root_path
-from ..plan.form import encode
-from ..plan.ops import BARRIER_HOOKS, HOST, INIT, SLOT_CGROUP, SLOT_CONSOLE, SLOT_START, SLOT_STARTED, Op
+from ..plan.ops import BARRIER_HOOKS, INIT, SLOT_START, SLOT_STARTED, Op
 from ..state import CONFIG, START, STARTED, boot_id, process_start
 from . import cgroup
-from .files import write
-from .handshake import Handshake, pair
-from .launch import init_program, spawn
+from .lane import Lane
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +36,8 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', stamp)}.{nanoseconds % 1_000_000_000:09d}Z"
 
 
-class Executor:
-    """One plan being carried out. `container` is locked by the caller and stays its own."""
+class Executor(Lane):
+    """The plan of a `create` being carried out. `container` is locked by the caller and stays its own."""
 
     def __init__(
         self,
@@ -53,22 +50,13 @@ class Executor:
         console: int = -1,
         observer: "Observer | None" = None,
     ) -> None:
+        super().__init__(config, plan, request, console, observer)
         self.container = container
-        self.config = config
         # the bytes of config.json
         self.source = source
-        self.plan = plan
         self.facts = facts
-        self.request = request
-        # a connected socket that gets the terminal, or -1
-        self.console = console
-        # called for every op of either lane before it runs
-        self.observer = observer
-        self.handshake: Handshake | None = None
         # where network devices have been moved to, if any have
         self.network: Network | None = None
-        self.cgroup_fd = -1
-        self.wrote_pid_file = False
         # whether any hook has been run, here or by init
         self.ran_hooks = False
         self.state: State = self._first_state()
@@ -76,46 +64,16 @@ class Executor:
     def run(self) -> None:
         """Carries out the plan up to the state "created". Raises PyruntimeError; what was done until then is not
         undone, but all of it is in the state, where run/destroy.py finds it."""
-        for op in self.plan.ops:
-            if op.lane == HOST:
-                if self.observer is not None:
-                    self.observer(op)
-                self._carry_out(op)
-            elif op.name in ("barrier", "ready"):
-                # the host's next ops are for a container that has come this far
-                self._init().wait_barrier()
-        self._init().close()
+        self.walk()
+        self.init().close()
         if self.network is not None:
             self.network.close()
-
-    def _carry_out(self, op: Op) -> None:
-        """Carries out an op of the host lane. Raises OperationError, or what went wrong with init meanwhile."""
-        try:
-            OPERATIONS[op.name](self, op)
-        except OSError as error:
-            from .report import host_failed
-
-            raise host_failed(op, error) from None
-        except OperationError:
-            raise
-        except PyruntimeError as error:
-            where = f"{op.origin}: " if op.origin else ""
-            raise OperationError(f"{where}{error}", op.origin) from None
-
-    def _init(self) -> Handshake:
-        if self.handshake is None:
-            raise PyruntimeError("init has not been started")
-        return self.handshake
 
     def abandon(self) -> None:
         """Brings network devices back, ends init, if it runs, and gives up all descriptors."""
         if self.network is not None:
             self.network.restore()
-        if self.handshake is not None:
-            self.handshake.abandon()
-        if self.cgroup_fd >= 0:
-            posix.close(self.cgroup_fd)
-            self.cgroup_fd = -1
+        super().abandon()
 
     def _first_state(self) -> "State":
         directories = self.plan.cgroups
@@ -143,6 +101,7 @@ class Executor:
             "hostMounts": count_mounts(self.plan.host_root),
             "rdt": [directory for directory in self.plan.rdt if not exists(directory)],
             "ownPidNamespace": any(entry["type"] == "pid" and not entry.get("path") for entry in namespaces),
+            "keyring": self.request.keyring,
             "process": "process" in self.config,
             "hooks": [kind for kind, hooks in self.config.get("hooks", {}).items() if hooks],
             "startOp": self._start_op(),
@@ -196,62 +155,33 @@ class Executor:
         directory, lines = op.args
         rdt.write_schemata(directory, lines)
 
-    def enter_rdt(self, op: Op) -> None:
-        (directory,) = op.args
-        write(f"{directory}/tasks", str(self._init().wait_pid()))
-
     def move_device(self, op: Op) -> None:
         from .network import Network
 
         name, new = op.args
-        handshake = self._init()
+        handshake = self.init()
         if self.network is None:
             self.network = Network(handshake.take_offered(), handshake.pid)
         self.network.move(name, new)
 
-    def hand_over(self, op: Op) -> None:
-        from .listener import hand_over
-
-        (path,) = op.args
-        handshake = self._init()
-        listener = handshake.take_offered()
-        metadata = self.config["linux"]["seccomp"].get("listenerMetadata", "")
-        try:
-            hand_over(path, handshake.pid, listener, self._hook_state("creating"), metadata)
-        finally:
-            posix.close(listener)
-
     def spawn(self, op: Op) -> None:
-        program, table_hash = init_program()
         self.container.make_fifos()
-        ours, theirs = pair()
-        opened, descriptors = [theirs], {}
+        descriptors: dict[int, int] = {}
         try:
             # for reading and writing: so a fifo has a reader from now on, and `start` can tell that init is there
             for slot, name in ((SLOT_START, START), (SLOT_STARTED, STARTED)):
                 descriptors[slot] = self.container.open_file(name, posix.O_RDWR)
-                opened.append(descriptors[slot])
-            if self.console >= 0:
-                descriptors[SLOT_CONSOLE] = self.console
-            if self.plan.clone_into:
-                self.cgroup_fd = posix.open(self.plan.clone_into, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-                descriptors[SLOT_CGROUP] = self.cgroup_fd
-            data = encode(self.plan, table_hash, theirs, descriptors, step=self.observer is not None)
-            kept = range(3, 3 + self.request.listen_fds + self.request.preserve_fds)
-            helper = spawn(program, data, [theirs, *descriptors.values(), *kept])
         except BaseException:
-            posix.close(ours)
-            raise
-        finally:
-            for fd in opened:
+            for fd in descriptors.values():
                 posix.close(fd)
-        self.handshake = Handshake(self.plan, ours, helper, self.observer)
+            raise
+        self.start_init(descriptors, list(descriptors.values()))
 
     def map_ids(self, op: Op) -> None:
         from .idmap import write_maps
 
         linux = self.config["linux"]
-        pid = self._init().wait_pid()
+        pid = self.init().wait_pid()
         write_maps(pid, linux["uidMappings"], linux["gidMappings"], privileged=self.facts.privileged)
 
     def run_hook(self, op: Op) -> None:
@@ -260,49 +190,18 @@ class Executor:
         self.ran_hooks = True
         kind, index = op.args
         hook = self.config["hooks"][kind][index]  # type: ignore[literal-required]
-        hooks.run(hook, str(kind), int(index), self._hook_state("created"))
+        hooks.run(hook, str(kind), int(index), self.state_text("created"))
 
-    def _hook_state(self, status: str) -> str:
-        """Returns the state as hooks and agents get it."""
+    def state_text(self, status: str) -> str:
         from ..config.dump import hook_state
 
-        pid = self._init().wait_pid()
+        pid = self.init().wait_pid()
         return hook_state(self.config, self.request.container_id, self.request.bundle, status, pid)
 
     def pass_barrier(self, op: Op) -> None:
         (number,) = op.args
         self.ran_hooks = self.ran_hooks or number == BARRIER_HOOKS
-        self._init().pass_barrier(int(number))
-
-    def write_pid_file(self, op: Op) -> None:
-        (path,) = op.args
-        write_pid_file(str(path), self._init().wait_pid())
-        self.wrote_pid_file = True
-
-
-def write_pid_file(path: str, pid: int) -> None:
-    """Writes digits alone, and renames the file into place: it is read while we may still be writing."""
-    folder, _, name = path.rpartition("/")
-    temporary = f"{folder}/.{name}.{posix.getpid()}"
-    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
-    fd = posix.open(temporary, flags, 0o666)
-    try:
-        try:
-            posix.write(fd, str(pid).encode())
-        finally:
-            posix.close(fd)
-        posix.rename(temporary, path)
-    except OSError:
-        posix.unlink(temporary)
-        raise
-
-
-def remove_pid_file(path: str) -> None:
-    """Takes a pid file away, if it is still there."""
-    try:
-        posix.unlink(path)
-    except FileNotFoundError:
-        return
+        super().pass_barrier(op)
 
 
 OPERATIONS = {
@@ -321,3 +220,4 @@ OPERATIONS = {
     "pass-barrier": Executor.pass_barrier,
     "write-pid-file": Executor.write_pid_file,
 }
+Executor.operations = OPERATIONS

@@ -76,6 +76,8 @@ def init_failed(op: Op, number: int, detail: str) -> OperationError:
     text = error_text(number)
     if op.name == "find-program":
         return OperationError(START + program_error(op, number), op.origin)
+    if op.name == "execute":
+        return OperationError(f"{START}exec {detail}: {text}", op.origin)
     if op.name == "hook":
         return hook_failed(op.origin, hook_problem(number, detail), INIT)
     words = f"{describe(op)}: {detail}: {text}" if detail else f"{describe(op)}: {text}"

@@ -108,6 +108,9 @@ def as_root(work: Path) -> dict[str, list[str]]:
         found["state"] = imported(work, *at, "state", name)
         found["list"] = imported(work, *at, "list")
         found["start"] = imported(work, *at, "start", name)
+        process = {"cwd": "/", "args": ["/bin/busybox", "true"]}
+        (work / "process.json").write_text(json.dumps(process))
+        found["exec"] = imported(work, *at, "exec", "-d", "-p", str(work / "process.json"), name)
         found["kill"] = imported(work, *at, "kill", name, "KILL")
         wait_until_stopped(work, at, name)
         found["delete"] = imported(work, *at, "delete", name)
