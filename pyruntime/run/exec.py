@@ -182,14 +182,13 @@ def _with_process(config: "Config", process: "Process") -> "Config":
     cpus = linux.get("resources", {}).get("cpu", {}).get("cpus", "")
     if cpus and not merged.get("execCPUAffinity", {}).get("final"):
         shared["resources"] = {"cpu": {"cpus": cpus}}
-    part = {
+    return {
         "ociVersion": config["ociVersion"],
         "root": config["root"],
         "annotations": config.get("annotations", {}),
-        "process": merged,
-        "linux": shared,
+        "process": merged,  # type: ignore[typeddict-item]
+        "linux": shared,  # type: ignore[typeddict-item]
     }
-    return part  # type: ignore[return-value]
 
 
 # ---- where the container's first process is
