@@ -175,10 +175,10 @@ def _undo(execution: Execution) -> None:
 
 def _with_process(config: "Config", process: "Process") -> "Config":
     """Returns as much of a container's config as concerns another process of it."""
-    linux: Mapping[str, Any] = config.get("linux", {})  # type: ignore[assignment]
-    first: Mapping[str, Any] = config.get("process", {})  # type: ignore[assignment]
-    merged = {name: first[name] for name in DEFAULTS if name in first} | dict(process)
-    shared = {name: linux[name] for name in SHARED if name in linux}
+    linux: Any = config.get("linux", {})
+    first: Any = config.get("process", {})
+    merged: Any = {name: first[name] for name in DEFAULTS if name in first} | dict(process)
+    shared: Any = {name: linux[name] for name in SHARED if name in linux}
     cpus = linux.get("resources", {}).get("cpu", {}).get("cpus", "")
     if cpus and not merged.get("execCPUAffinity", {}).get("final"):
         shared["resources"] = {"cpu": {"cpus": cpus}}
@@ -186,8 +186,8 @@ def _with_process(config: "Config", process: "Process") -> "Config":
         "ociVersion": config["ociVersion"],
         "root": config["root"],
         "annotations": config.get("annotations", {}),
-        "process": merged,  # type: ignore[typeddict-item]
-        "linux": shared,  # type: ignore[typeddict-item]
+        "process": merged,
+        "linux": shared,
     }
 
 
