@@ -10,15 +10,20 @@ if TYPE_CHECKING:
 COMMANDS = {
     "create": "create a container",
     "delete": "delete what a container holds",
+    "events": "show a container's statistics, and that it ran out of memory",
     "exec": "run one more program in a container",
     "features": "show what this runtime can do",
     "kill": "send a signal to a container",
     "list": "list containers",
+    "pause": "freeze the processes of a container",
     "plan": "show what create would do, without doing it",
+    "ps": "list the processes of a container",
+    "resume": "let the processes of a paused container go on",
     "run": "create and start a container",
     "spec": "write a config.json to begin with",
     "start": "run the program of a created container",
     "state": "show the state of a container",
+    "update": "change the limits of a container",
 }
 
 OVERVIEW = """NAME:

@@ -12,7 +12,26 @@ from .flags import Flag, parse
 
 SIGCHLD = 17
 # each is a module beside this one
-COMMANDS = frozenset(("create", "delete", "exec", "features", "kill", "list", "plan", "run", "spec", "start", "state"))
+COMMANDS = frozenset(
+    (
+        "create",
+        "delete",
+        "events",
+        "exec",
+        "features",
+        "kill",
+        "list",
+        "pause",
+        "plan",
+        "ps",
+        "resume",
+        "run",
+        "spec",
+        "start",
+        "state",
+        "update",
+    )
+)
 # what comes behind the id belongs to another program's command line
 PROGRAM_FOLLOWS = ("exec", "ps")
 # exit status of `exec` when the program did not run: other numbers are the program's own

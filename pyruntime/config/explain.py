@@ -58,7 +58,7 @@ def pointer(path: "Iterable[str | int]") -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.isidentifier():
+        elif part.isascii() and part.isidentifier():
             text += f".{part}" if text else part
         else:
             text += f"[{json.dumps(part, ensure_ascii=False)}]"

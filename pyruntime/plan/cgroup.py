@@ -10,7 +10,9 @@ from .ops import BARRIER_CGROUP, SLOT_CGROUP, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..config.model import Config
+    from collections.abc import Sequence
+
+    from ..config.model import Config, Resources
 
 
 DEVICES = "linux.resources.devices"
@@ -69,6 +71,40 @@ def _owner(config: "Config", facts: Facts, isolation: Isolation) -> int:
     return -1
 
 
+def _directory(write: Write, facts: Facts, directories: "Sequence[str]") -> str:
+    """Returns the directory for a file of a controller. Raises ConfigError when no hierarchy has the controller."""
+    for hierarchy, directory in zip(facts.cgroups, directories, strict=True):
+        # files like cgroup.max.depth every cgroup of v2 has
+        has = write.controller in hierarchy.controllers or write.controller == "cgroup"
+        if has and write.version in (0, hierarchy.version):
+            return directory
+    where = " (cgroup v2)" if write.version == 2 and not facts.unified else ""
+    raise ConfigError(write.origin, f'the cgroup controller "{write.controller}" is not available on this host{where}')
+
+
+def limits(
+    resources: "Resources", facts: Facts, directories: "Sequence[str]", warnings: list[str]
+) -> list[tuple[str, Write]]:
+    """Returns what to write where for all resources but devices. `directories` are the container's cgroups, one for
+    each of the host's hierarchies. Raises ConfigError."""
+    if not resources.keys() - {"devices"}:
+        return []
+    from .resources import CONTROLLERS, translate
+
+    if facts.unified:
+        writes = translate(resources, CONTROLLERS, warnings)
+    else:
+        second = [hierarchy.controllers for hierarchy in facts.cgroups if hierarchy.version == 2]
+        writes = translate(resources, second[0] if second else (), warnings)
+    return [(_directory(write, facts, directories), write) for write in writes]
+
+
+def write_limit(plan: Plan, directory: str, write: Write) -> None:
+    """Adds the op for one value."""
+    flat = [text for pair in write.choices for text in pair]
+    plan.host("write-cgroup", write.origin, directory, flat, int(write.required))
+
+
 class CgroupPlan:
     """The cgroups of one container."""
 
@@ -101,35 +137,14 @@ class CgroupPlan:
         ]
         self._writes = self._translate()
 
-    def _directory(self, write: Write) -> str:
-        """Returns the directory for a file of a controller. Raises ConfigError when no hierarchy has the controller."""
-        for hierarchy, directory in zip(self._facts.cgroups, self.directories, strict=True):
-            # files like cgroup.max.depth every cgroup of v2 has
-            has = write.controller in hierarchy.controllers or write.controller == "cgroup"
-            if has and write.version in (0, hierarchy.version):
-                return directory
-        where = " (cgroup v2)" if write.version == 2 and not self._facts.unified else ""
-        raise ConfigError(
-            write.origin, f'the cgroup controller "{write.controller}" is not available on this host{where}'
-        )
-
     def _translate(self) -> list[tuple[str, Write]]:
-        writes = self._limits()
+        writes = limits(self._resources, self._facts, self.directories, self.warnings)
         if self._controls_devices() and not self._facts.unified:
             rules = devices.rules(self._resources.get("devices", []))
             for choice in devices.version_1(rules):
-                writes.append(Write("devices", DEVICES, (choice,)))
-        return [(self._directory(write), write) for write in writes]
-
-    def _limits(self) -> list[Write]:
-        if not self._resources.keys() - {"devices"}:
-            return []
-        from .resources import CONTROLLERS, translate
-
-        if self._facts.unified:
-            return translate(self._resources, CONTROLLERS, self.warnings)
-        second = [hierarchy.controllers for hierarchy in self._facts.cgroups if hierarchy.version == 2]
-        return translate(self._resources, second[0] if second else (), self.warnings)
+                write = Write("devices", DEVICES, (choice,))
+                writes.append((_directory(write, self._facts, self.directories), write))
+        return writes
 
     def _controls_devices(self) -> bool:
         # in a user namespace the host's rules hold, and nobody could make a device anyway
@@ -148,7 +163,7 @@ class CgroupPlan:
         self._hand_over(plan)
         for directory, write in self._writes:
             if not _forbids_birth(write):
-                self._write(plan, directory, write)
+                write_limit(plan, directory, write)
 
     def _hand_over(self, plan: Plan) -> None:
         """Gives the cgroup to the container's root where it may be written to in there (config-linux.md, Cgroup
@@ -179,14 +194,10 @@ class CgroupPlan:
         if late:
             plan.init("barrier", late[0][1].origin, BARRIER_CGROUP)
             for directory, write in late:
-                self._write(plan, directory, write)
+                write_limit(plan, directory, write)
             plan.host("pass-barrier", late[0][1].origin, BARRIER_CGROUP)
         if self._own_view:
             plan.init("unshare", "linux.namespaces", NAMESPACES["cgroup"])
-
-    def _write(self, plan: Plan, directory: str, write: Write) -> None:
-        flat = [text for pair in write.choices for text in pair]
-        plan.host("write-cgroup", write.origin, directory, flat, int(write.required))
 
 
 def _forbids_birth(write: Write) -> bool:

@@ -10,6 +10,7 @@ from ..paths import clean
 from ..plan.exec import Target, compile_exec
 from ..plan.ops import SLOT_PROCESS, Op
 from .files import read_text
+from .hierarchies import hierarchy_of
 from .lane import Lane
 from .probe import check_kernel, gather
 from .signal import pin
@@ -203,13 +204,13 @@ def _target(state: "State", facts: "Facts", subgroups: "Sequence[str]") -> Targe
     first: list[str] = []
     second = ""
     for directory in state["cgroups"]:
-        hierarchy = _hierarchy(directory, facts.cgroups)
+        hierarchy = hierarchy_of(directory, facts.cgroups)
         path = _below(directory, hierarchy, chosen)
         if hierarchy.version == 1:
             first.append(path)
         else:
             second = path if subgroups else _open_to_processes(path, hierarchy, state["pid"])
-    _check_controllers(chosen, [_hierarchy(directory, facts.cgroups) for directory in state["cgroups"]])
+    _check_controllers(chosen, [hierarchy_of(directory, facts.cgroups) for directory in state["cgroups"]])
     return Target(
         namespaces=namespaces,
         cgroups=tuple(first),
@@ -226,13 +227,6 @@ def _namespace(pid: int | str, name: str) -> tuple[int, int]:
     except FileNotFoundError:
         return (0, 0)
     return (status.st_dev, status.st_ino)
-
-
-def _hierarchy(directory: str, hierarchies: "Sequence[Hierarchy]") -> "Hierarchy":
-    for hierarchy in hierarchies:
-        if directory.startswith(f"{hierarchy.mountpoint.rstrip('/')}/"):
-            return hierarchy
-    raise PyruntimeError(f"the cgroup {directory} is in no hierarchy that is mounted here")
 
 
 def _open_to_processes(directory: str, hierarchy: "Hierarchy", pid: int) -> str:

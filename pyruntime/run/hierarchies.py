@@ -1,8 +1,13 @@
 """The cgroup hierarchies of this host, and where in them this process is (cgroups(7))."""
 
+from ..errors import PyruntimeError
 from ..paths import exists
 from ..plan.facts import Hierarchy
 from .files import read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CGROUP_ROOT = "/sys/fs/cgroup"
 
@@ -30,6 +35,14 @@ def cgroups() -> tuple[tuple[Hierarchy, ...], bool]:
             own = own_paths.get(names[0] if version == 1 else "", "/")
             hierarchies.append(Hierarchy(version, mountpoint, names, _below(own, top)))
     return tuple(hierarchies), False
+
+
+def hierarchy_of(directory: str, hierarchies: "Sequence[Hierarchy]") -> Hierarchy:
+    """Returns the hierarchy that a cgroup is in. Raises PyruntimeError."""
+    for hierarchy in hierarchies:
+        if directory.startswith(f"{hierarchy.mountpoint.rstrip('/')}/"):
+            return hierarchy
+    raise PyruntimeError(f"the cgroup {directory} is in no hierarchy that is mounted here")
 
 
 def _controllers(mountpoint: str, known: list[Hierarchy]) -> tuple[str, ...] | None:

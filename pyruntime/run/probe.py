@@ -43,7 +43,7 @@ def gather(config: "Config", *, pivot: bool = True, root: str = "") -> Facts:
         proc_mounts=() if pivot else _proc_mounts(),
         apparmor=_is_yes("/sys/module/apparmor/parameters/enabled") if process.get("apparmorProfile") else False,
         selinux=exists("/sys/fs/selinux/enforce") if process.get("selinuxLabel") or linux.get("mountLabel") else False,
-        resctrl=_mountpoint("resctrl") if "intelRdt" in linux else "",
+        resctrl=mountpoint("resctrl") if "intelRdt" in linux else "",
         delegate=_delegate() if linux.get("uidMappings") and unified else (),
         filter=_filter(linux["seccomp"], root) if "seccomp" in linux and process else b"",
     )
@@ -56,7 +56,7 @@ def _is_yes(path: str) -> bool:
         return False
 
 
-def _mountpoint(kind: str) -> str:
+def mountpoint(kind: str) -> str:
     """Returns where a file system of this type is mounted, "" if nowhere."""
     for line in read_text("/proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")

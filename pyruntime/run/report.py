@@ -131,14 +131,13 @@ def init_gone(status: int) -> OperationError:
     return OperationError(f"{START}init is gone: {reason}")
 
 
-def host_failed(op: Op, error: OSError) -> OperationError:
-    """Returns the error for an op of the host lane."""
+def host_failed(op: Op, error: OSError, prefix: str = START) -> OperationError:
+    """Returns the error for an op of the host lane. `prefix` says what it keeps from being done."""
     from ..plan.text import describe
 
     assert op.lane == HOST
     number = error.errno or 0
     where = f"{op.origin}: " if op.origin else ""
-    prefix = START
     if "cgroup" in op.name:
         prefix += "unable to apply cgroup configuration: "
     return OperationError(f"{prefix}{where}{describe(op)}: {error_text(number)}{hint(op, number)}", op.origin)

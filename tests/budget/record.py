@@ -108,6 +108,12 @@ def as_root(work: Path) -> dict[str, list[str]]:
         found["state"] = imported(work, *at, "state", name)
         found["list"] = imported(work, *at, "list")
         found["start"] = imported(work, *at, "start", name)
+        found["pause"] = imported(work, *at, "pause", name)
+        found["resume"] = imported(work, *at, "resume", name)
+        found["ps"] = imported(work, *at, "ps", "-f", "json", name)
+        found["events"] = imported(work, *at, "events", "--stats", name)
+        (work / "limits.json").write_text(json.dumps({"pids": {"limit": 100}}))
+        found["update"] = imported(work, *at, "update", "-r", str(work / "limits.json"), name)
         process = {"cwd": "/", "args": ["/bin/busybox", "true"]}
         (work / "process.json").write_text(json.dumps(process))
         found["exec"] = imported(work, *at, "exec", "-d", "-p", str(work / "process.json"), name)

@@ -9,7 +9,9 @@ import copy
 from pyruntime.cli.spec import default_config
 from pyruntime.config.check import check
 from pyruntime.config.load import parse_config
+from pyruntime.config.names import NAMESPACES
 from pyruntime.plan.create import compile_create
+from pyruntime.plan.exec import Target, compile_exec
 from pyruntime.plan.facts import Facts, Hierarchy, Request
 from pyruntime.plan.text import render
 
@@ -87,6 +89,11 @@ def joined(**paths):
     """A config that joins namespaces by path, next to a new mount namespace."""
     namespaces = [{"type": "mount"}, *({"type": kind, "path": path} for kind, path in paths.items())]
     return base(linux={"namespaces": namespaces})
+
+
+def names(*kinds):
+    """Flags of these namespaces."""
+    return sum(NAMESPACES[kind] for kind in kinds)
 
 
 def everything_in_memory():
@@ -488,6 +495,61 @@ CASES = {
         {"delegate": ("cgroup.procs", "cgroup.threads", "memory.oom.group")},
         {},
     ),
+    # a fifth member: where the container is that a process is added to
+    "exec-v2": (
+        process(env=["PATH=/bin"], args=["sh"], user={"uid": 1000, "gid": 1000}, noNewPrivileges=True),
+        "v2",
+        {},
+        {"waits": False, "pid_file": "/run/pid"},
+        {"namespaces": names("pid", "mount", "cgroup"), "clone_into": "/sys/fs/cgroup/web", "root": "/bundle/rootfs"},
+    ),
+    "exec-v1-terminal": (
+        process(terminal=True, consoleSize={"height": 24, "width": 80}, oomScoreAdj=100),
+        "hybrid",
+        {},
+        {"waits": False, "preserve_fds": 1},
+        {
+            "namespaces": names("pid", "mount"),
+            "cgroups": ("/sys/fs/cgroup/pids/web", "/sys/fs/cgroup/memory/web"),
+            "clone_into": "/sys/fs/cgroup/unified/web",
+            "root": "/bundle/rootfs",
+        },
+    ),
+    "exec-user-namespace": (
+        linux("user", **MAPS),
+        "bare",
+        {},
+        {"waits": False},
+        {"namespaces": names("user", "mount", "pid"), "clone_into": "/sys/fs/cgroup/web", "root": "/r"},
+    ),
+    "exec-unprivileged": (
+        linux("user", **MAPS),
+        "bare",
+        {"privileged": False},
+        {"waits": False},
+        {"namespaces": names("user", "mount", "pid"), "root": "/r", "keyring": False},
+    ),
+    "exec-root-on-the-host": (
+        process(execCPUAffinity={"initial": "0-1", "final": "1"}),
+        "bare",
+        {},
+        {"waits": False},
+        {"namespaces": names("pid"), "clone_into": "/sys/fs/cgroup/web", "root": "/bundle/rootfs"},
+    ),
+    "exec-filter-with-an-agent": (
+        filtered({"listenerPath": "/run/agent.sock"}, "SCMP_ACT_NOTIFY"),
+        "bare",
+        FILTER,
+        {"waits": False},
+        {"namespaces": names("pid", "mount"), "clone_into": "/sys/fs/cgroup/web", "root": "/bundle/rootfs"},
+    ),
+    "exec-rdt": (
+        linux(intelRdt={"closID": "gold", "memBwSchema": "MB:0=20"}),
+        "bare",
+        RESCTRL,
+        {"waits": False},
+        {"namespaces": names("pid", "mount"), "clone_into": "/sys/fs/cgroup/web", "root": "/bundle/rootfs"},
+    ),
     "preserved-descriptors": (base(), "bare", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),
 }
 
@@ -496,11 +558,15 @@ def plan_of(name):
     """Compiles a case. The config goes through the same checks as one from a file."""
     import json
 
-    config, host, facts, request = CASES[name]
+    config, host, facts, request, *target = CASES[name]
     config = parse_config(json.dumps(config).encode())
     warnings = check(config)
     request = Request(container_id="ID", bundle="/bundle", **request)
-    plan = compile_create(config, Facts(**{**HOSTS[host], **facts}), request)
+    facts = Facts(**{**HOSTS[host], **facts})
+    if target:
+        plan = compile_exec(config, facts, request, Target(**target[0]))
+    else:
+        plan = compile_create(config, facts, request)
     plan.warnings[:0] = warnings
     return plan
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyruntime.config.explain import pointer
@@ -58,6 +58,7 @@ def test_lines(origin, number):
 
 
 @given(st.lists(st.text() | st.integers(0, 10**6), min_size=1))
+@example(["A\u00b7"])  # a word to Python, and none to a regular expression
 def test_what_messages_write_is_understood(path):
     """Whatever the names of members are: origins are written by explain.py and read by where.py."""
     assert parts(pointer(path)) == path
