@@ -4,6 +4,7 @@ A container is a directory below the root (by default /run/pyruntime), with
 
     state.json      what this module writes: always whole, since it is renamed into place
     config.json     the config as it was at create; later changes of the bundle mean nothing
+    notify          a directory, where the caller waits to be told by sd_notify(3) that the program is ready
     start, started  fifos: init waits on the one, and says on the other how it went. That it has the second one open
                     says: created, not yet started
 
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         startOp: int
 
 
-STATE, CONFIG, START, STARTED = "state.json", "config.json", "start", "started"
+STATE, CONFIG, START, STARTED, NOTIFY = "state.json", "config.json", "start", "started", "notify"
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-")
 ID_MAX = 1024
 ENOENT, ENXIO, ENODEV = 2, 6, 19
@@ -236,13 +237,34 @@ class Container:
             return
 
     def remove(self) -> None:
-        """Removes the directory and what is in it; there are no directories in it, and none is looked into."""
+        """Removes the directory and what is in it."""
         for name in posix.listdir(self._fd):
-            self.forget(name)
+            if name == NOTIFY:
+                self._remove_notify()
+            else:
+                self.forget(name)
         try:
             posix.rmdir(self.path)
         except FileNotFoundError:
             return
+
+    def make_notify(self) -> None:
+        """Makes the directory that the container's sd_notify(3) socket will be in."""
+        posix.mkdir(NOTIFY, 0o700, dir_fd=self._fd)
+        # whatever the caller's umask is: any user of the container may send
+        posix.chmod(NOTIFY, 0o755, dir_fd=self._fd)
+
+    def has_notify(self) -> bool:
+        return exists(f"{self.path}/{NOTIFY}")
+
+    def _remove_notify(self) -> None:
+        fd = self.open_file(NOTIFY, posix.O_RDONLY | posix.O_DIRECTORY)
+        try:
+            for name in posix.listdir(fd):
+                posix.unlink(name, dir_fd=fd)
+        finally:
+            posix.close(fd)
+        posix.rmdir(NOTIFY, dir_fd=self._fd)
 
     def look(self) -> "tuple[State, str]":
         """Returns the state and the status, for who has not locked the container. Raises what load() raises."""

@@ -74,6 +74,7 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
         keyring=not values["no-new-keyring"],
         preserve_fds=preserve,
         listen_fds=listen,
+        notify=bool(posix.environ.get(b"NOTIFY_SOCKET")),
     )
 
 

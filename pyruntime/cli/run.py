@@ -61,7 +61,7 @@ def _create_and_start(
     """Creates and starts; whatever fails, nothing stays."""
     from ..run.create import create
     from ..run.pidfile import remove_pid_file
-    from ..run.start import start
+    from ..run.start import listen_for_ready, start
 
     stored, warnings = create(bundle, request, console=console, observer=observer(context), announce=announce)
     for warning in warnings:
@@ -72,9 +72,14 @@ def _create_and_start(
         container = state.find(request.state_root, request.container_id)
         try:
             container.lock()
+            notify = listen_for_ready(container)
             start(container)
         finally:
             container.close()
+        if notify is not None and foreground is not None:
+            foreground.watch(notify.fileno(), lambda: notify.take(stored["pid"]))
+        elif notify is not None:
+            notify.wait(stored["pid"])
     except BaseException:
         try:
             _delete(context, request)

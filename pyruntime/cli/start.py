@@ -1,7 +1,7 @@
 """`start`."""
 
 from .. import state
-from ..run.start import start
+from ..run.start import listen_for_ready, start
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from .main import Context
 
 ARGUMENTS = "ID"
-DESCRIPTION = "Runs the program of a container that has been created."
+DESCRIPTION = """
+Runs the program of a container that has been created. With NOTIFY_SOCKET in the
+environment, here and at `create`, waits until the program says that it is
+ready (sd_notify(3)), or has ended.
+"""
 FLAGS: tuple[Flag, ...] = ()
 
 
@@ -20,7 +24,10 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     container = state.find(context.root(), rest[0])
     try:
         container.lock()
-        start(container)
+        notify = listen_for_ready(container)
+        pid = start(container)
     finally:
         container.close()
+    if notify is not None:
+        notify.wait(pid)
     return 0

@@ -82,6 +82,7 @@ class Request:
         "container_id",
         "keyring",
         "listen_fds",
+        "notify",
         "pid_file",
         "pivot",
         "preserve_fds",
@@ -102,6 +103,7 @@ class Request:
         preserve_fds: int = 0,
         listen_fds: int = 0,
         waits: bool = True,
+        notify: bool = False,
     ) -> None:
         self.container_id = container_id
         # absolute path
@@ -118,3 +120,5 @@ class Request:
         self.listen_fds = listen_fds
         # for its `start`, before it runs its program
         self.waits = waits
+        # the caller is to be told when the program is ready (sd_notify(3))
+        self.notify = notify

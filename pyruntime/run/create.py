@@ -6,6 +6,7 @@ from ..config.check import check
 from ..config.load import parse_config, read
 from ..errors import ConfigError, OperationError, PyruntimeError, error_text, os_error
 from ..plan.create import compile_create
+from ..state import NOTIFY
 from ..state import create as take_id
 from .host import Executor
 from .probe import check_kernel, gather
@@ -69,6 +70,10 @@ def create(
     fails nothing stays behind. Raises PyruntimeError.
     """
     check_kernel()
+    if request.notify:
+        from .notify import add_to
+
+        add_to(bundle.config, f"{request.state_root}/{request.container_id}/{NOTIFY}")
     try:
         plan, facts = bundle.plan(request)
     except ConfigError as error:

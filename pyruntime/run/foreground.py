@@ -15,6 +15,7 @@ from ..errors import PyruntimeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 SIGKILL, SIGCHLD, SIGSTOP, SIGWINCH = 9, 17, 19, 28
@@ -47,6 +48,8 @@ class Foreground:
         self._last_input = b"\n"
         self._reads_input = True
         self._hung_up = False
+        # descriptor -> what is to be done when there is something to read from it; it says whether it has had enough
+        self._watched: dict[int, Callable[[], bool]] = {}
         # of the container's first process, once it has ended and been reaped
         self._status = -1
         if subreaper:
@@ -120,6 +123,8 @@ class Foreground:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.register(pidfd, select.POLLIN)
+        for fd in self._watched:
+            poll.register(fd, select.POLLIN)
         try:
             while self._status < 0:
                 self._register(poll)
@@ -127,12 +132,23 @@ class Foreground:
                 if self._wake_read in ready:
                     self._take_signals(pidfd, pid)
                 self._relay(ready)
+                self._take_watched(ready, poll)
                 if pidfd in ready:
                     self._reap(pid)
         finally:
             posix.close(pidfd)
         self._drain_output()
         return self._status
+
+    def watch(self, fd: int, take: "Callable[[], bool]") -> None:
+        """Has `take` called whenever `fd` can be read, until it returns True."""
+        self._watched[fd] = take
+
+    def _take_watched(self, ready: "dict[int, int]", poll: "select.poll") -> None:
+        for fd in [fd for fd in self._watched if fd in ready]:
+            if self._watched[fd]():
+                del self._watched[fd]
+                poll.unregister(fd)
 
     def _take_signals(self, pidfd: int, pid: int) -> None:
         for number in posix.read(self._wake_read, 4096):

@@ -122,6 +122,8 @@ class Executor(Lane):
             self.state["startTime"] = self.state["startTime"] or process_start(pid)
         else:
             self.container.write(CONFIG, self.source)
+            if self.request.notify:
+                self.container.make_notify()
         self.state["status"] = str(status)
         self.container.store(self.state)
 

@@ -3,13 +3,14 @@
 import posix
 import select
 
-from ..errors import ContainerError, HookError, PyruntimeError
+from ..errors import ContainerError, HookError, PyruntimeError, error_text
 from ..state import START, STARTED
 from .message import ERROR, receive_started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..state import Container, State
+    from .notify import NotifySocket
 
 ENXIO = 6
 REFUSALS = {
@@ -20,8 +21,8 @@ REFUSALS = {
 }
 
 
-def start(container: "Container") -> None:
-    """Starts a container, which must be locked. Raises PyruntimeError.
+def start(container: "Container") -> int:
+    """Starts a container, which must be locked; returns the pid of its first process. Raises PyruntimeError.
 
     When a startContainer or poststart hook fails the container is destroyed, as runtime.md (Lifecycle) wants.
     """
@@ -40,6 +41,19 @@ def start(container: "Container") -> None:
         config = container.config()
         destroy(container, state)
         raise PyruntimeError("; ".join([str(error), *run_poststop(state, config)])) from None
+    return state["pid"]
+
+
+def listen_for_ready(container: "Container") -> "NotifySocket | None":
+    """Returns the socket on which the program says that it is ready, if the caller and the container know of one."""
+    if not posix.environ.get(b"NOTIFY_SOCKET") or not container.has_notify():
+        return None
+    from .notify import NotifySocket
+
+    try:
+        return NotifySocket(container)
+    except OSError as error:
+        raise PyruntimeError(f"unable to make the socket for sd_notify: {error_text(error.errno or 0)}") from None
 
 
 def _go(container: "Container", state: "State") -> None:
