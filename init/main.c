@@ -37,7 +37,7 @@ static int run_op(struct init *init, const struct op *op)
 	}
 }
 
-/* --trace and the fault tests see every op before it runs, and can stop there. */
+/* --debug and the fault tests see every op before it runs, and can stop there. */
 static int step(struct init *init)
 {
 	int result;

@@ -18,7 +18,7 @@
 #define PLAN_MAX_ARGS 8
 #define PLAN_MAX_SLOTS 8192u
 #define PLAN_OLD_ROOT (PLAN_MAX_SLOTS - 1) /* slot that init keeps for itself */
-#define PLAN_STEP 1u /* flags: ask before every op (--trace, fault tests) */
+#define PLAN_STEP 1u /* flags: ask before every op (--debug, fault tests) */
 
 struct plan_header {
 	u64 magic;
