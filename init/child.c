@@ -104,9 +104,11 @@ static bool drain(struct text *kept, int fd)
 	return size > 0 || size == -EAGAIN || size == -EINTR;
 }
 
-static void talk(struct child *child, struct pipes *pipes, int pidfd, struct text *kept, i64 deadline)
+/* Returns 0 when the child has ended or its time is up. */
+static long talk(struct child *child, struct pipes *pipes, int pidfd, struct text *kept, i64 deadline)
 {
 	u32 part = 0;
+	long result;
 
 	for (;;) {
 		struct pollfd fds[3] = {
@@ -118,9 +120,12 @@ static void talk(struct child *child, struct pipes *pipes, int pidfd, struct tex
 		struct __kernel_timespec timeout = { .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
 
 		if (deadline != 0 && left <= 0)
-			return;
-		if (sys_ppoll(fds, 3, deadline != 0 ? &timeout : NULL) < 0)
+			return 0;
+		result = sys_ppoll(fds, 3, deadline != 0 ? &timeout : NULL);
+		if (result == -EINTR)
 			continue;
+		if (result < 0) /* a filter may not permit it */
+			return result;
 		if (fds[2].revents != 0)
 			feed(child, pipes, &part);
 		if (fds[1].revents != 0 && !drain(kept, pipes->output[0]))
@@ -128,7 +133,7 @@ static void talk(struct child *child, struct pipes *pipes, int pidfd, struct tex
 		if (fds[0].revents != 0) { /* ended: what a grandchild may still print is not waited for */
 			if (pipes->output[0] >= 0)
 				drain(kept, pipes->output[0]);
-			return;
+			return 0;
 		}
 	}
 }
@@ -173,7 +178,7 @@ static int run_with(struct init *init, struct child *child, struct pipes *pipes)
 	struct text kept;
 	bool ended;
 	int pidfd;
-	long error, pid = spawn(child, pipes, &pidfd);
+	long waited, error, pid = spawn(child, pipes, &pidfd);
 
 	if (pid < 0)
 		return failed(init, "clone", pid);
@@ -181,14 +186,18 @@ static int run_with(struct init *init, struct child *child, struct pipes *pipes)
 	close_end(&pipes->output[1]);
 	close_end(&pipes->failure[1]);
 	text_start(&kept, output, sizeof output);
-	talk(child, pipes, pidfd, &kept, child->timeout_ms != 0 ? now_ms() + (i64)child->timeout_ms : 0);
+	waited = talk(child, pipes, pidfd, &kept, child->timeout_ms != 0 ? now_ms() + (i64)child->timeout_ms : 0);
 	end.fd = pidfd;
 	ended = sys_ppoll(&end, 1, &at_once) == 1;
-	if (!ended)
+	if (!ended) {
 		sys_kill((int)-pid, SIGKILL);
+		sys_kill((int)pid, SIGKILL); /* it may not have come to setsid(2) */
+	}
 	while (sys_waitid(P_PIDFD, pidfd, &info, WEXITED) == -EINTR)
 		continue;
 	sys_close(pidfd);
+	if (waited < 0)
+		return failed(init, "wait for it", waited);
 	if (sys_read(pipes->failure[0], &error, sizeof error) == (long)sizeof error) {
 		text_string(&init->detail, "exec ");
 		text_string(&init->detail, child->path);
@@ -211,6 +220,9 @@ int child_run(struct init *init, const struct child *wanted)
 		result = sys_fcntl(pipes.input[1], F_SETFL, O_NONBLOCK);
 	if (result == 0)
 		result = sys_fcntl(pipes.output[0], F_SETFL, O_NONBLOCK);
+	/* read when the child has ended; our own other end may be open still, under a filter without close(2) */
+	if (result == 0)
+		result = sys_fcntl(pipes.failure[0], F_SETFL, O_NONBLOCK);
 	result = result < 0 ? failed(init, "pipe", result) : run_with(init, &child, &pipes);
 	close_pipes(&pipes);
 	return (int)result;
@@ -229,7 +241,7 @@ int op_hook(struct init *init, const struct op *op)
 	};
 
 	if (child.argv == NULL || child.envp == NULL)
-		return -ENOMEM;
+		return failed(init, "list its arguments", -ENOMEM);
 	text_start(&pid, digits, sizeof digits);
 	text_number(&pid, (u64)sys_getpid());
 	child.input[0] = (struct child_input){ op->arg[3].data, op->arg[3].size };

@@ -67,8 +67,10 @@ int open_beneath(int directory, const char *path, u64 open_flags);
 int set_attributes(int mount, const struct attributes *attributes);
 int attach_mount(struct init *init, int mount, const char *destination, u32 flags);
 int attach_to(int mount, int target);
-int map_ids(int mount, int user_namespace, bool recursive);
 bool is_type(int fd, i64 magic);
+
+/* idmap.c */
+int map_ids(int mount, int user_namespace, bool recursive);
 
 /* copyup.c */
 int copy_up(int from, int to);

@@ -15,7 +15,7 @@ from pyruntime.cli.main import entry
 from pyruntime.run import probe
 
 directory = sys.argv.pop(1)
-of_mounts, mkdir, rmdir = probe._mountpoint, posix.mkdir, posix.rmdir
+of_mounts, mkdir, rmdir = probe.mountpoint, posix.mkdir, posix.rmdir
 
 
 def find_mount(kind):
@@ -41,6 +41,6 @@ def remove(path, *arguments, **more):
     rmdir(path, *arguments, **more)
 
 
-probe._mountpoint = find_mount
+probe.mountpoint = find_mount
 posix.mkdir, posix.rmdir = make, remove
 entry()

@@ -264,6 +264,20 @@ def test_hooks_run_under_an_old_profile(bundle):
     assert bundle.run("cat /tmp/hooked").out == "hooked\n"
 
 
+def test_a_hook_ends_under_a_profile_that_refuses_close(bundle):
+    """The pipe on which init hears why there was no program then stays open at both ends."""
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/true"}]}
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", **rule("close")}
+    assert bundle.run("echo -n").code == 0
+
+
+def test_a_hook_that_cannot_be_waited_for_fails(bundle):
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/sleep", "args": ["sleep", "100"]}]}
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", **rule("ppoll")}
+    problem = "error running startContainer hook #0: wait for it: operation not permitted"
+    assert problem in bundle.run("true", check=False).err
+
+
 # ---- compiled once
 
 

@@ -40,8 +40,14 @@ def defines():
         for name, value in re.findall(
             r"^#define (\w+) +\(?(0x[0-9a-f]+|[0-9]+)[uUlL]*(?=[\s;]|$)", path.read_text(), re.MULTILINE
         ):
-            assert found.setdefault(name, int(value, 0)) == int(value, 0), f"{name} has two values"
+            number = literal(value)
+            assert found.setdefault(name, number) == number, f"{name} has two values"
     return found
+
+
+def literal(text):
+    """Returns the number that C reads: one that begins with 0 is octal."""
+    return int(text, 8) if len(text) > 1 and text.isdigit() and text[0] == "0" else int(text, 0)
 
 
 def enumerations():
@@ -110,12 +116,12 @@ def test_numbers_that_both_sides_have():
         assert getattr(ops, name) == value, name
     # whoever takes one away on either side should say so here
     assert set(both) == {
-        *(name for name in dir(ops) if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_"))),
+        *(name for name in dir(ops) if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_"))),
         "PROGRAM_NOWHERE",
     } | ({"PROGRAM_SEARCH", "REMOUNT_FILESYSTEM"} & set(defines()))
 
 
-@pytest.mark.parametrize("prefix", ["ATTACH_", "SYMLINK_", "PROGRAM_", "DIRECTORY_", "CONSOLE_", "REMOUNT_"])
+@pytest.mark.parametrize("prefix", ["ATTACH_", "SYMLINK_", "PROGRAM_", "DIRECTORY_", "CONSOLE_", "REMOUNT_", "IDMAP_"])
 def test_flags_of_the_page(prefix):
     wanted = {name: getattr(ops, name) for name in dir(ops) if name.startswith(prefix)}
     assert wanted
@@ -149,8 +155,8 @@ def test_barriers():
 
 
 def test_messages():
-    kinds = {f"MESSAGE_{name}": getattr(message, name) for name in ("CLONED", "BARRIER", "ERROR", "STEP", "STARTED")}
-    assert enumerations() == kinds
+    names = ("CLONED", "BARRIER", "ERROR", "STEP", "STARTED", "OFFER")
+    assert enumerations() == {f"MESSAGE_{name}": getattr(message, name) for name in names}
     (size,) = re.findall(r"char text\[(\d+)\];", read("init/message.c"))
     (noted,) = re.findall(r"char detail_buffer\[(\d+)\];", read("init/init.h"))
     assert int(noted) <= int(size) <= message.MESSAGE_MAX - message.HEADER_SIZE
