@@ -478,6 +478,12 @@ CASES = {
         RESCTRL,
         {},
     ),
+    "rdt-monitored-by-old-names": (
+        linux(intelRdt={"closID": "gold", "enableCMT": True, "enableMBM": False}),
+        "bare",
+        RESCTRL,
+        {},
+    ),
     "rdt-given-group": (linux(intelRdt={"closID": "/"}), "bare", RESCTRL, {}),
     "resources-networks-v1": (
         resources(
@@ -493,6 +499,64 @@ CASES = {
         linux("user", "cgroup", **MAPS) | {"mounts": [PROC, {**CGROUP, "options": ["nosuid"]}]},
         "v2",
         {"delegate": ("cgroup.procs", "cgroup.threads", "memory.oom.group")},
+        {},
+    ),
+    "resources-withdrawn-and-rare-v1": (
+        resources(
+            memory={
+                "limit": 67108864,
+                "kernel": 33554432,
+                "kernelTCP": 16777216,
+                "useHierarchy": False,
+                "disableOOMKiller": True,
+                "checkBeforeUpdate": True,
+            },
+            cpu={"realtimeRuntime": 950000, "realtimePeriod": 1000000},
+            blockIO={"weightDevice": [{"major": 8, "minor": 0, "weight": 500, "leafWeight": 300}]},
+        ),
+        "v1",
+        {},
+        {},
+    ),
+    "process-first-in-first-out": (
+        process(scheduler={"policy": "SCHED_FIFO", "priority": 50, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}),
+        "bare",
+        {},
+        {},
+    ),
+    "linux-personality-and-both-clocks": (
+        linux(
+            "time",
+            timeOffsets={"monotonic": {"secs": 1}, "boottime": {"secs": -1, "nanosecs": 999999999}},
+            personality={"domain": "LINUX", "flags": []},
+        ),
+        "bare",
+        {},
+        {},
+    ),
+    # what the filter consists of is compiled elsewhere, and its bytes come with the facts
+    "filter-with-every-member": (
+        filtered(
+            {
+                "defaultAction": "SCMP_ACT_ERRNO",
+                "defaultErrnoRet": 38,
+                "architectures": ["SCMP_ARCH_X86_64"],
+                "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+                "listenerPath": "/run/agent.sock",
+                "listenerMetadata": "metadata",
+                "syscalls": [
+                    {
+                        "names": ["personality"],
+                        "action": "SCMP_ACT_ERRNO",
+                        "errnoRet": 1,
+                        "args": [{"index": 0, "value": 8, "valueTwo": 8, "op": "SCMP_CMP_MASKED_EQ"}],
+                    },
+                    {"names": ["mount"], "action": "SCMP_ACT_NOTIFY"},
+                ],
+            }
+        ),
+        "bare",
+        FILTER,
         {},
     ),
     # a fifth member: where the container is that a process is added to

@@ -1,6 +1,7 @@
 """What a user reads about a wrong config: where it is, what stands there, and what would be right."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -157,6 +158,57 @@ def test_every_keyword_of_the_schema_has_a_message_of_ours():
     }  # fmt: skip
     for path, part in PARTS.items():
         assert part.keys() <= known or (part.keys() <= {*known, "anyOf"} and "x-message" in part), path
+
+
+def concrete(path):
+    """Returns the path to a part in FULL, and what stands there."""
+    place, shown = FULL, ""
+    for step in path.split("."):
+        if step == "*":
+            place, shown = place[0], f"{shown}[0]"
+        elif step == "{}":
+            step, place = next(iter(place.items()))
+            shown += f".{step}" if re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", step) else f'["{step}"]'
+        else:
+            place, shown = place[step], f"{shown}.{step}" if shown else step
+    return shown
+
+
+# null is none of them: it is as if the member was not there
+WRONG = {
+    "string": [7, []],
+    "integer": ["7", 1.5],
+    "boolean": [0, "true"],
+    "array": ["x", {}],
+    "object": [[]],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (path, wrong)
+        for path, part in PARTS.items()
+        if path and path not in ("process.capabilities.inheritable.*", "process.capabilities.ambient.*")
+        for wrong in WRONG.get(part.get("type", ""), ["NO_SUCH_WORD", 7])
+        if path != "linux.personality.flags.*"
+    ],
+)
+def test_every_member_is_refused_by_its_name(path, wrong):
+    """Whatever a member is, one of another type or none of its words is an error that says which."""
+    shown = concrete(path)
+    config = json.loads(json.dumps(FULL))
+    place = config
+    *steps, last = [int(step) if step.isdigit() else step for step in steps_of(shown)]
+    for step in steps:
+        place = place[step]
+    place[last] = wrong
+    assert message(config).startswith(f"{shown}: ")
+
+
+def steps_of(shown):
+    """Takes a path in a message apart."""
+    return [name or number or quoted for name, number, quoted in re.findall(r'(\w+)|\[(\d+)\]|\["(.*?)"\]', shown)]
 
 
 # what a schema cannot say

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from random_configs import CONFIGS, REQUESTS
+from random_rare import OFFSETS, RARE_LINUX, RARE_MOUNTS, RARE_PROCESS, RESOURCES_1, RESOURCES_2
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "golden"), str(ROOT / "fuzz")]
@@ -19,7 +20,7 @@ from decoder import Decoder, build  # noqa: E402
 from pyruntime.config.check import check  # noqa: E402
 from pyruntime.config.load import parse_config  # noqa: E402
 from pyruntime.plan.create import compile_create  # noqa: E402
-from pyruntime.plan.facts import Facts  # noqa: E402
+from pyruntime.plan.facts import Facts, Hierarchy  # noqa: E402
 from pyruntime.plan.form import encode  # noqa: E402
 from pyruntime.plan.ops import INIT, INIT_OPS, Plan  # noqa: E402
 
@@ -74,6 +75,33 @@ def test_a_right_config_becomes_a_plan_that_init_reads(decoder, config, request,
     config = parse_config(json.dumps(config).encode())
     check(config)
     agree(decoder, compile_create(config, Facts(**host), request))
+
+
+ALL_1 = tuple(
+    Hierarchy(1, f"/sys/fs/cgroup/{name}", tuple(name.split(",")), "/")
+    for name in ("cpu,cpuacct", "cpuset", "memory", "devices", "blkio", "pids", "hugetlb", "rdma", "net_cls,net_prio")
+)
+ALL_2 = (Hierarchy(2, "/sys/fs/cgroup", (*cases.CONTROLLERS, "rdma", "misc"), "/"),)
+# everything that a plan may ask a host for, but for the version of its cgroups
+COMPLETE = {"apparmor": True, "selinux": True, "resctrl": "/sys/fs/resctrl", "filter": bytes(64)}
+VERSIONS = [
+    (RESOURCES_1, Facts(cgroups=ALL_1, unified=False, **COMPLETE)),
+    (RESOURCES_2, Facts(cgroups=ALL_2, unified=True, **COMPLETE)),
+]
+
+
+@given(data=st.data(), config=CONFIGS, request=REQUESTS, version=st.sampled_from(VERSIONS))
+def test_and_so_does_one_with_members_that_few_have(decoder, data, config, request, version):
+    resources, facts = version
+    config["linux"] |= data.draw(RARE_LINUX) | {"resources": data.draw(resources)}
+    config["mounts"] += data.draw(RARE_MOUNTS)
+    if "process" in config:
+        config["process"] |= data.draw(RARE_PROCESS)
+    if {"type": "time"} in config["linux"]["namespaces"]:
+        config["linux"]["timeOffsets"] = data.draw(OFFSETS)
+    config = parse_config(json.dumps(config).encode())
+    check(config)
+    agree(decoder, compile_create(config, facts, request))
 
 
 NUMBERS = st.integers(0, 2**64 - 1)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from valid_configs import CONFIG, PARTS, resolve
 
 from pyruntime.plan.ops import HOST, HOST_OPS, INIT_OPS
 from pyruntime.plan.text import DETAILS
@@ -21,6 +22,28 @@ def test_plan(name):
 
 def test_every_plan_has_its_case():
     assert {path.stem for path in GOLDEN.glob("*.plan")} == set(cases.CASES)
+
+
+def members(part, value, path=""):
+    """Yields the paths, as PARTS has them, of everything in a config."""
+    yield path
+    part = resolve(part)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in part.get("properties", ()):
+                yield from members(part["properties"][name], inner, f"{path}.{name}" if path else name)
+            else:
+                yield from members(part["additionalProperties"], inner, f"{path}.{{}}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from members(part["items"], inner, f"{path}.*")
+
+
+def test_every_member_of_the_configuration_occurs():
+    """What no plan shows could be left out of all of them."""
+    seen = {path for case in cases.CASES.values() for path in members(CONFIG, case[0])}
+    # no flag is defined
+    assert seen == PARTS.keys() - {"linux.personality.flags.*"}
 
 
 def test_every_op_occurs():
