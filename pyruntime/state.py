@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 STATE, CONFIG, START, STARTED, NOTIFY = "state.json", "config.json", "start", "started", "notify"
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+.-")
 ID_MAX = 1024
-ENOENT, ENXIO, ENODEV = 2, 6, 19
+ENOENT, ENXIO, ENODEV, EROFS = 2, 6, 19, 30
 LOCK_SECONDS = 10
 # without these a state says nothing
 NEEDED = frozenset(("pid", "startTime", "bootId", "status", "cgroups", "cgroupsMade", "freezer", "ownPidNamespace"))
@@ -172,19 +172,25 @@ class Container:
         return False
 
     def write(self, name: str, data: bytes) -> None:
-        """Writes a file so that nobody ever sees half of it."""
+        """Writes a file so that nobody ever sees half of it. Raises OSError, with the whole path."""
         temporary = f".{name}.{posix.getpid()}"
+        try:
+            self._write_new(temporary, data)
+            posix.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{self.path}/{name}") from None
+
+    def _write_new(self, name: str, data: bytes) -> None:
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_CLOEXEC
-        fd = posix.open(temporary, flags, 0o600, dir_fd=self._fd)
+        fd = posix.open(name, flags, 0o600, dir_fd=self._fd)
         try:
             while data:
                 data = data[posix.write(fd, data) :]
         except OSError:
-            posix.unlink(temporary, dir_fd=self._fd)
+            posix.unlink(name, dir_fd=self._fd)
             raise
         finally:
             posix.close(fd)
-        posix.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def store(self, state: "State") -> None:
         from .config.dump import dumps
@@ -230,11 +236,13 @@ class Container:
         return exists(self.path)
 
     def forget(self, name: str) -> None:
-        """Removes one file, if it is there."""
+        """Removes one file, if it is there and the file system lets go of it: whoever looks for it then finds that
+        nobody uses it."""
         try:
             posix.unlink(name, dir_fd=self._fd)
-        except FileNotFoundError:
-            return
+        except OSError as error:
+            if error.errno not in (ENOENT, EROFS):
+                raise
 
     def remove(self) -> None:
         """Removes the directory and what is in it."""

@@ -56,6 +56,7 @@ HINTS: "Mapping[tuple[str, int], str]" = {
     ("seccomp", errno.EINVAL): "the kernel does not take the filter or one of its flags",
     ("write-self", errno.ENOENT): "the kernel, or the security module, has no such file",
     ("write-self", errno.EINVAL): "the kernel, or the security module, does not take this value",
+    ("write-state", errno.ENOSPC): "the file system of the state directory (--root) is full",
     ("create-rdt", errno.ENOENT): "a closID without schemata has to name a group that is there",
     ("map-ids", errno.EPERM): "the host ids are not yours to map",
     ("", errno.ENOSYS): "the kernel is too old: 5.14 or newer is needed",

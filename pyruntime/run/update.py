@@ -3,7 +3,7 @@
 from ..config.check import check
 from ..config.dump import dumps
 from ..config.load import decode
-from ..errors import ConfigError, ContainerError, OperationError, PyruntimeError, error_text
+from ..errors import ConfigError, ContainerError, OperationError, PyruntimeError, error_text, os_error
 from ..plan.facts import Facts
 from ..plan.update import compile_update, merge
 from ..state import CONFIG
@@ -68,16 +68,30 @@ def update(
     except ConfigError as error:
         raise PyruntimeError(str(error)) from None
     _check_use(facts, state["cgroups"], merged.get("memory", {}), new.get("memory", {}))
+    stored = dumps(config)  # type: ignore[arg-type]
+    linux["resources"] = merged
+    if rdt:
+        linux["intelRdt"] = {**linux.get("intelRdt", {}), **rdt}
     files = _Files()
     try:
         files.write(after, observer)
+        _store(container, dumps(config))  # type: ignore[arg-type]
         if rdt:
-            _write_rdt(container, state, config, rdt)
+            _write_rdt(container, state, linux["intelRdt"])
     except PyruntimeError as error:
-        raise PyruntimeError("; ".join([str(error), *files.restore(before)])) from None
-    linux["resources"] = merged
-    container.write(CONFIG, dumps(config).encode())  # type: ignore[arg-type]
+        problems = [str(error), *files.restore(before)]
+        if container.config() != decode(stored.encode(), CONFIG):
+            _store(container, stored)
+        raise PyruntimeError("; ".join(problems)) from None
     return after.warnings
+
+
+def _store(container: "Container", config: str) -> None:
+    """Keeps the config for the updates and for `exec` to come. Raises PyruntimeError."""
+    try:
+        container.write(CONFIG, config.encode())
+    except OSError as error:
+        raise PyruntimeError(os_error(error)) from None
 
 
 def _facts(state: "State") -> Facts:
@@ -170,7 +184,7 @@ def _failed(op: "Op", error: OSError) -> OperationError:
     return host_failed(op, error, "")
 
 
-def _write_rdt(container: "Container", state: "State", config: "Config", new: "IntelRdt") -> None:
+def _write_rdt(container: "Container", state: "State", wanted: "IntelRdt") -> None:
     """Changes the schemata of the container's group of resctrl; makes one for a container that has none."""
     from ..paths import exists
     from ..plan.facts import Request
@@ -178,10 +192,8 @@ def _write_rdt(container: "Container", state: "State", config: "Config", new: "I
     from . import rdt
     from .probe import mountpoint
 
-    linux: Any = config["linux"]
-    linux["intelRdt"] = {**linux.get("intelRdt", {}), **new}
     facts = Facts(resctrl=mountpoint("resctrl"))
-    plan = RdtPlan(linux["intelRdt"], facts, Request(container_id=state["id"], bundle=state["bundle"]))
+    plan = RdtPlan(wanted, facts, Request(container_id=state["id"], bundle=state["bundle"]))
     try:
         if not exists(plan.directory):
             state["rdt"] = plan.owned
