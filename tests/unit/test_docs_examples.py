@@ -69,10 +69,12 @@ def test_plan_of_the_tour():
 def test_numbers_of_ops_in_the_tour():
     plan = plan_of(SOURCE)
     numbered = list(enumerate(plan.ops, 1))
-    assert [op.name for number, op in numbered if number in (51, 53, 54, 55)] == [
+    assert [op.name for number, op in numbered if number in (55, 57, 58, 59)] == [
         "write-state", "wait-start", "started", "execute",
     ]  # fmt: skip
-    assert "Op 51 writes that the container is created" in TOUR
+    assert "Op 55 writes that the container is created" in TOUR
+    assert "waits in op 57" in TOUR
+    assert "is done (op 58), and executes the program (op 59)" in TOUR
     (mount,) = [op for _, op in numbered if op.name == "open-tree" and op.args[1] == "/srv/data"]
     assert (numbered[5][1], [op for op in plan.ops if op.lane == ops.INIT][1]) == (mount, mount)
     assert "op 6 of the plan, the second of its own lane" in TOUR.replace("\n", " ")
@@ -99,7 +101,7 @@ def test_configs_that_are_refused():
         assert f"\npyruntime create failed: {uid}\n" in read(name)
     errors = read("docs/reference/errors.md")
     masks = '"maskedPaths": ["/proc/kcore"]'
-    filtered = refusal(SOURCE.replace(masks, f'{masks},\n        "seccomp": {{"defaultAction": "SCMP_ACT_ALLOW"}}'))
+    filtered = refusal(SOURCE.replace(masks, f'{masks},\n        "seccomp": {{"defaultAction": "SCMP_ACT_NOTIFY"}}'))
     assert f"\npyruntime create failed: {filtered}\n" in errors
     for document in ("{", '{"a": 1, "a": 2}'):
         assert f"\n{refusal(document)}\n" in errors
@@ -109,6 +111,8 @@ def test_state_of_the_tour():
     plan = plan_of(SOURCE)
     config = parse_config(SOURCE.encode())
     state = json.loads(blocks(TOUR, "json")[1])
+    (members,) = re.findall(r"class State\(TypedDict\):(.*?)\n\n\n", read("pyruntime/state.py"), flags=re.DOTALL)
+    assert list(state) == re.findall(r"^        (\w+): ", members, flags=re.MULTILINE)
     names = [op.name for op in plan.ops if op.lane == ops.INIT]
     assert state["startOp"] == names.index("wait-start") + 1
     assert state["cgroups"] == plan.cgroups
