@@ -1,6 +1,6 @@
 """The vocabulary of plans: ops, and the numbers and letters that init knows them by.
 
-An op belongs to a lane: the host lane is carried out by Python (run/host.py), the init lane by init/. What each op does
+An op belongs to a lane: the host lane is carried out by Python (run/lane.py), the init lane by init/. What each op does
 is written down in specs/ops.md. The numbers and signatures here are held equal to init/ops.def by a test, and a hash
 of that file goes into every plan.
 """
@@ -89,7 +89,7 @@ INIT_OPS = (
     ("execute", ""),
 )
 
-# host lane: carried out by the function of the same name in run/host.py
+# host lane: carried out by the method of the same name in run/host.py, run/exec.py or what both inherit, run/lane.py
 HOST_OPS = (
     "write-state",
     "create-cgroup",

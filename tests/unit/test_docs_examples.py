@@ -9,6 +9,8 @@ import pytest
 from documents import DOCUMENTS, ROOT, blocks, read, rows, section
 
 from pyruntime.cli import spec
+from pyruntime.cli.features import features
+from pyruntime.cli.help import COMMANDS
 from pyruntime.cli.log import quoted
 from pyruntime.config.check import check
 from pyruntime.config.dump import dumps, hook_state
@@ -69,10 +71,12 @@ def test_plan_of_the_tour():
 def test_numbers_of_ops_in_the_tour():
     plan = plan_of(SOURCE)
     numbered = list(enumerate(plan.ops, 1))
-    assert [op.name for number, op in numbered if number in (51, 53, 54, 55)] == [
+    assert [op.name for number, op in numbered if number in (55, 57, 58, 59)] == [
         "write-state", "wait-start", "started", "execute",
     ]  # fmt: skip
-    assert "Op 51 writes that the container is created" in TOUR
+    assert "Op 55 writes that the container is created" in TOUR
+    assert "waits in op 57" in TOUR
+    assert "is done (op 58), and executes the program (op 59)" in TOUR
     (mount,) = [op for _, op in numbered if op.name == "open-tree" and op.args[1] == "/srv/data"]
     assert (numbered[5][1], [op for op in plan.ops if op.lane == ops.INIT][1]) == (mount, mount)
     assert "op 6 of the plan, the second of its own lane" in TOUR.replace("\n", " ")
@@ -99,7 +103,7 @@ def test_configs_that_are_refused():
         assert f"\npyruntime create failed: {uid}\n" in read(name)
     errors = read("docs/reference/errors.md")
     masks = '"maskedPaths": ["/proc/kcore"]'
-    filtered = refusal(SOURCE.replace(masks, f'{masks},\n        "seccomp": {{"defaultAction": "SCMP_ACT_ALLOW"}}'))
+    filtered = refusal(SOURCE.replace(masks, f'{masks},\n        "seccomp": {{"defaultAction": "SCMP_ACT_NOTIFY"}}'))
     assert f"\npyruntime create failed: {filtered}\n" in errors
     for document in ("{", '{"a": 1, "a": 2}'):
         assert f"\n{refusal(document)}\n" in errors
@@ -109,6 +113,8 @@ def test_state_of_the_tour():
     plan = plan_of(SOURCE)
     config = parse_config(SOURCE.encode())
     state = json.loads(blocks(TOUR, "json")[1])
+    (members,) = re.findall(r"class State\(TypedDict\):(.*?)\n\n\n", read("pyruntime/state.py"), flags=re.DOTALL)
+    assert list(state) == re.findall(r"^        (\w+): ", members, flags=re.MULTILINE)
     names = [op.name for op in plan.ops if op.lane == ops.INIT]
     assert state["startOp"] == names.index("wait-start") + 1
     assert state["cgroups"] == plan.cgroups
@@ -124,6 +130,15 @@ def test_state_of_the_tour():
 def test_plan_as_json():
     shown = json.loads(block_with("docs/reference/commands.md", '"lane": "host"'))
     assert shown == text.to_json(plan_of(SOURCE))[shown["number"] - 1]
+
+
+def test_files_of_init_in_the_tour():
+    """Its table has every file that has ops, and none that is not there."""
+    table = section(TOUR, "## 4. DO: two processes, one list")
+    named = {word for cells in rows(table) for word in re.findall(r"`(init/\w+\.c)`", cells[0])}
+    with_ops = {f"init/{path.name}" for path in (ROOT / "init").glob("*.c") if "\nint op_" in path.read_text()}
+    assert with_ops <= named
+    assert all((ROOT / name).is_file() for name in named)
 
 
 # ---- README
@@ -148,24 +163,50 @@ def test_message_of_the_readme():
     assert matches(line + "\n", whole + "\n")
 
 
-def test_what_the_readme_says_is_not_there():
-    """Its table, and what the code refuses."""
-    found = {cells[0]: cells[1] for cells in rows(section(read("README.md"), "## What works today"))}
-    from pyruntime.cli.help import COMMANDS
-    from pyruntime.config.check import UNSUPPORTED_LINUX, UNSUPPORTED_PROCESS, UNSUPPORTED_RESOURCES
+def features_of_the_readme():
+    """Returns the rows of its table: what -> what it says of pyruntime."""
+    return {cells[0]: cells[1] for cells in rows(section(read("README.md"), "## What works today"))}
 
-    words = {word for row, ours in found.items() if ours == "no" for word in re.findall(r"`([^`]+)`", row)}
-    assert not {word for row, ours in found.items() if ours == "yes" for word in re.findall(r"`(\w+)`", row)} & words
-    assert {"exec", "ps", "pause"} <= words - COMMANDS.keys()
-    for row, ours in found.items():
-        if row.startswith("`") and ours == "yes":
-            assert set(re.findall(r"`(\w+)`", row)) <= COMMANDS.keys(), row
-    # by their names in the config, or by the words that the table has for them
-    spoken = {"seccomp": "seccomp", "apparmorProfile": "AppArmor", "selinuxLabel": "SELinux", "mountLabel": "SELinux",
-              "intelRdt": "Intel RDT", "network": "network priorities", "timeOffsets": "timeOffsets"}  # fmt: skip
-    missing = " ".join(row for row, ours in found.items() if ours == "no")
-    for name in (*UNSUPPORTED_PROCESS, *UNSUPPORTED_LINUX, *UNSUPPORTED_RESOURCES):
-        assert spoken.get(name, f"`{name}`") in missing, name
+
+def test_commands_that_the_readme_says_are_there():
+    """Every command is in its table, and those that it says are not there are not."""
+    said = {"yes": [], "no": []}
+    for row, ours in features_of_the_readme().items():
+        if row.startswith("`"):
+            said[ours] += re.findall(r"`(\w+)`", row)
+    assert sorted(said["yes"]) == sorted(COMMANDS)
+    assert said["no"]
+    assert not set(said["no"]) & COMMANDS.keys()
+
+
+def test_what_the_readme_says_is_not_there():
+    """What the code refuses because it cannot do it has a row that says no."""
+    sources = "".join(path.read_text() for path in (ROOT / "pyruntime").rglob("*.py"))
+    refused = set(re.findall(r"(\S+) is not supported by this version", sources.replace('"', " ")))
+    # by the words that the table has for them
+    spoken = {"--systemd-cgroup": "systemd cgroup driver"}
+    found = features_of_the_readme()
+    for name in refused:
+        assert found[spoken[name]] == "no", name
+
+
+def test_features_of_the_readme():
+    """Its table says of these what `features` says."""
+    linux = features()["linux"]
+    found = features_of_the_readme()
+    for row, there in {
+        "cgroup v1, hybrid and v2": linux["cgroup"]["v1"] and linux["cgroup"]["v2"],
+        "systemd cgroup driver": linux["cgroup"]["systemd"],
+        "seccomp, with an agent too": linux["seccomp"]["enabled"] and "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"],
+        "AppArmor, SELinux": linux["apparmor"]["enabled"] and linux["selinux"]["enabled"],
+        "Intel RDT": linux["intelRdt"]["enabled"],
+        "id-mapped mounts": linux["mountExtensions"]["idmap"]["enabled"],
+        "network devices moved into the container": linux["netDevices"]["enabled"],
+        "scheduler, I/O priority, memory policy, personality": bool(linux["memoryPolicy"]["modes"]),
+        "namespaces of all eight types, new and joined; id maps, clock offsets": len(linux["namespaces"]) == 8,
+        "hooks of all six kinds": len(features()["hooks"]) == 6,
+    }.items():
+        assert found[row] == ("yes" if there else "no"), row
 
 
 # ---- what documents count

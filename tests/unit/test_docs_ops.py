@@ -3,6 +3,7 @@
 So do the numbers that C and Python have for the same thing.
 """
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from documents import ROOT, blocks, code, read, rows, section
 from install.generate import op_table
 from pyruntime.plan import form, ops
 from pyruntime.run import hooks, message
+from pyruntime.run.exec import Execution
+from pyruntime.run.host import Executor
 
 sys.path.insert(0, str(ROOT / "tests/golden"))
 
@@ -95,9 +98,36 @@ def test_functions_are_where_the_page_says():
         assert f"\nint op_{name.replace('-', '_')}(" in read(file), f"{name} is not in {file}"
 
 
-def test_host_ops_are_methods():
-    for name in ops.HOST_OPS:
-        assert f"    def {name.replace('-', '_')}(self, op: Op)" in read("pyruntime/run/host.py")
+@pytest.mark.parametrize("lane", [Executor, Execution])
+def test_host_ops_are_methods(lane):
+    """Each op is carried out by the method of its name, and the class has it, or what the class inherits from."""
+    source = "".join(inspect.getsource(kind) for kind in lane.__mro__ if kind is not object)
+    for name in ops.HOST_OPS if lane is Executor else lane.operations:
+        method = name.replace("-", "_")
+        assert f"    def {method}(self, op: Op)" in source, name
+        assert lane.operations[name] is getattr(lane, method), name
+    assert set(lane.operations) <= set(ops.HOST_OPS)
+
+
+def test_classes_of_the_host_lane_are_where_the_page_says():
+    found = dict(re.findall(r"of\s`([A-Z]\w+)`\sin\s`(pyruntime/run/\w+\.py)`", OPS["host"]))
+    assert found.keys() == {"Executor", "Execution", "Lane"}
+    for name, file in found.items():
+        assert f"\nclass {name}" in read(file), name
+
+
+def test_exec_can_carry_out_the_ops_that_it_has():
+    """Its plans have a part of the host lane; the page says which."""
+    found = {
+        op.name
+        for name in cases.CASES
+        if name.startswith("exec-")
+        for op in cases.plan_of(name).ops
+        if op.lane == ops.HOST
+    }
+    assert found == Execution.operations.keys()
+    (sentence,) = re.findall(r"`exec` has ([^.]*)\.", OPS["host"])
+    assert set(code(sentence)) == found
 
 
 def test_steps_of_the_page_are_steps_of_the_code():
@@ -141,7 +171,8 @@ def test_slots():
     assert "#define PLAN_OLD_ROOT (PLAN_MAX_SLOTS - 1)" in read("init/plan.h")
     slots = {name: value for name, value in vars(ops).items() if name.startswith("SLOT_")}
     assert sorted(slots.values()) == list(range(1, ops.FIRST_FREE_SLOT))
-    (sentence,) = re.findall(r"Slots 1 to 7 have fixed meanings: (.*?)From 8", PAGE, flags=re.DOTALL)
+    last = ops.FIRST_FREE_SLOT - 1
+    (sentence,) = re.findall(rf"Slots 1 to {last} have fixed meanings: (.*?)From {last + 1}", PAGE, flags=re.DOTALL)
     words = re.sub(r"[`\n()]|fifo|socket", " ", sentence)
     found = re.findall(r"(\d) +(\w+)", words)
     assert [(int(number), f"SLOT_{word.upper()}") for number, word in found] == [(v, k) for k, v in slots.items()]
