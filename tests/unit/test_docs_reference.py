@@ -44,7 +44,7 @@ def flags_of(text):
 
 
 # how the page says what the code has as a default
-DEFAULTS = {"False": {"off"}, "": {"none", "the current directory", "standard error", "/run/pyruntime"}}
+DEFAULTS = {"False": {"off"}, "[]": {"none"}, "": {"none", "the current directory", "standard error", "/run/pyruntime"}}
 
 
 def declared(flags):
@@ -72,11 +72,23 @@ def test_flags(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_flags_that_may_be_repeated(name):
+    text = section(COMMANDS_PAGE, f"## {name}")
+    repeated = {
+        code(cells[0])[0].partition(" ")[0].removeprefix("--")
+        for cells in rows(text)
+        if re.search("may be repeated", cells[2], re.IGNORECASE)
+    }
+    assert repeated == {flag.name for flag in command(name).FLAGS if isinstance(flag.default, list)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_usage(name):
     text = section(COMMANDS_PAGE, f"## {name}")
     module = command(name)
     options = " [options]" if module.FLAGS else ""
-    assert f"`pyruntime {name}{options} {module.ARGUMENTS}".rstrip() + "`" in text
+    for line in f"pyruntime {name}{options} {module.ARGUMENTS}".splitlines():
+        assert f"`{line.strip()}`" in text
 
 
 def test_no_flag_is_made_up():
@@ -96,13 +108,16 @@ def test_commands_that_are_not_there():
 
 
 def test_environment():
-    """What is read of it, and nothing else."""
+    """What is read of it, and nothing else; only ps(1) gets it as it is, and finds its PATH there."""
     found = {word for cells in rows(section(COMMANDS_PAGE, "## Environment")) for word in code(cells[0])}
     read_here = set()
     for path in (ROOT / "pyruntime").rglob("*.py"):
         text = path.read_text()
-        read_here |= set(re.findall(r'environ\.get\(b"(\w+)"', text))
-        assert text.count("posix.environ.get(") == len(re.findall(r"\bos\.environ|posix\.environ|getenv", text)), path
+        names = re.findall(r'posix\.environ\.get\(b"(\w+)"', text)
+        if path.name == "ps.py":
+            names += re.findall(r'\{b"(\w+)": \w+\} \| posix\.environ$', text, flags=re.MULTILINE)
+        read_here |= set(names)
+        assert len(names) == len(re.findall(r"\bos\.environ|posix\.environ|getenv", text)), path
     assert found == read_here
 
 
