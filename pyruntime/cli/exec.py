@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .flags import Values
     from .main import Context
 
-ARGUMENTS = "ID [--] PROGRAM [ARGUMENT...]\n   or: ID --process FILE"
+ARGUMENTS = "ID [--] PROGRAM [ARGUMENT...]\n   pyruntime exec [options] --process FILE ID"
 DESCRIPTION = """
 Runs one more program in a container, created or running, and exits with its
 status (128 and the signal, if one ended it), or with 255 when it could not be
