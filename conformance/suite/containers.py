@@ -16,8 +16,9 @@ import pytest
 
 BUSYBOX = "/bin/busybox"
 APPLETS = (
-    "cat chmod chown cut date dd df dnsdomainname echo env false grep head hostname id ip kill ln ls mkdir mkfifo mknod "
-    "mount mv ps pwd readlink rm rmdir sed seq sh sleep sort stat stty sync tail test touch tr true tty umount uname wc"
+    "cat chmod chown cut date dd df dnsdomainname echo env false grep head hostname id ip kill ln ls mkdir mkfifo "
+    "mknod mount mv ps pwd readlink rm rmdir sed seq sh sleep sort stat stty sync tail test touch tr true tty umount "
+    "uname wc"
 )
 SECONDS = 20
 PR_SET_CHILD_SUBREAPER = 36

@@ -1,4 +1,4 @@
-"""The bundle, config.json as a file, and root (bundle.md; glossary.md, JSON; config.md, Specification version, Root)."""
+"""The bundle, config.json as a file, and root (bundle.md; glossary.md; config.md, Specification version, Root)."""
 
 import json
 

@@ -18,7 +18,11 @@ SCHEMA = {
         "status": {"enum": ["creating", "created", "running", "stopped"]},
         "pid": {"type": "integer", "minimum": 0},
         "bundle": {"type": "string", "pattern": "^/"},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"minLength": 1}},
+        "annotations": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "propertyNames": {"minLength": 1},
+        },
     },
     "required": ["ociVersion", "id", "status", "bundle"],
 }
