@@ -23,7 +23,7 @@ def pytest_arguments(runtime: str, wanted: str = "", *more: str) -> list[str]:
 
 def area(name: str) -> str:
     """Returns the area that a test belongs to: that of its file."""
-    return name.rpartition("/")[2].partition(".py")[0].removeprefix("test_").replace("_", " ")
+    return name.partition("::")[0].rpartition("/")[2].partition(".py")[0].removeprefix("test_").replace("_", " ")
 
 
 def short(name: str) -> str:
