@@ -14,6 +14,7 @@ KINDS = (*IN_CREATE, "startContainer", "poststart", "poststop")
 OUTSIDE = ("prestart", "createRuntime", "poststart", "poststop")
 NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")
 SLEEP = "sleep 1000"
+PROGRAM = "echo > /mark; sleep 1000"
 
 
 def word(kind):
@@ -83,8 +84,10 @@ def hooks(bundle):
 
 
 def live(container):
-    """Takes a container that was created through the rest of its life."""
+    """Takes a container that was created through the rest of its life; its program has run for a while by its end."""
+    root = container.bundle.rootfs
     container.start()
+    wait_for((root / "mark").exists, "the program runs")
     container.stop()
     container.delete()
 
@@ -117,7 +120,7 @@ def test_the_hooks_of_a_kind_run_in_the_order_of_the_list(bundle, hooks, kind):
     # the first takes longest
     for name, moment in (("one", 0.2), ("two", 0.1), ("three", 0)):
         hooks.add(kind, f"sleep {moment}", name)
-    live(bundle.create(SLEEP))
+    live(bundle.create(PROGRAM))
     assert hooks.ran == ["one", "two", "three"]
 
 
@@ -169,7 +172,7 @@ def test_poststart_hooks_run_once_the_program_has_begun(bundle, hooks):
 def test_poststop_hooks_run_once_the_container_is_gone(bundle, runtime, hooks):
     name = runtime.new_name()
     hooks.add("poststop", f"ls -d /sys/fs/cgroup/{name} /sys/fs/cgroup/*/{name} 2> /dev/null > left")
-    container = bundle.create(SLEEP, name=name)
+    container = bundle.create(PROGRAM, name=name)
     assert cgroups(name)
     live(container)
     assert hooks.ran == ["poststop"]
@@ -187,7 +190,7 @@ BOTH.append("config.hooks.{}.namespace-again")
 def test_hooks_of_the_runtimes_namespaces(bundle, hooks, kind):
     """The program is found at a path that there is outside only."""
     hooks.add(kind, f"for kind in {' '.join(NAMESPACES)}; do readlink /proc/self/ns/$kind; done > namespaces")
-    live(bundle.create(SLEEP))
+    live(bundle.create(PROGRAM))
     assert hooks.read("namespaces").split() == [os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES]
 
 
@@ -195,7 +198,7 @@ def test_hooks_of_the_runtimes_namespaces(bundle, hooks, kind):
 def test_hooks_of_the_containers_namespaces(bundle, hooks, kind):
     """createContainer hooks are found outside, startContainer hooks in the container."""
     hooks.add(kind, f"for kind in {' '.join(NAMESPACES)}; do readlink /proc/self/ns/$kind; done > namespaces")
-    container = bundle.create(SLEEP)
+    container = bundle.create(PROGRAM)
     expected = [container.namespace(name) for name in NAMESPACES]
     live(container)
     assert hooks.read("namespaces").split() == expected
@@ -214,7 +217,7 @@ STATUS = {
 def test_the_state_on_standard_input(bundle, hooks, kind):
     bundle.config["annotations"] = {"com.example.key": "value"}
     hooks.add(kind)
-    container = bundle.create(SLEEP)
+    container = bundle.create(PROGRAM)
     live(container)
     state = hooks.state(kind)
     assert state["id"] == container.name
@@ -229,7 +232,7 @@ def test_the_state_on_standard_input(bundle, hooks, kind):
 def test_the_pid_that_a_hook_is_given(bundle, hooks, kind):
     """It is the one in the namespace where the hook runs."""
     hooks.add(kind)
-    container = bundle.create(SLEEP)
+    container = bundle.create(PROGRAM)
     pid = container.pid
     live(container)
     assert hooks.state(kind)["pid"] == (pid if kind in OUTSIDE else 1)
@@ -240,7 +243,7 @@ def test_the_pid_that_a_hook_is_given(bundle, hooks, kind):
 def test_arguments(bundle, hooks, kind):
     arguments = ["a name", "record", f"{hooks.place(kind)}/record", "", "two words"]
     hooks.add_program(kind, hooks.probe(kind), args=arguments)
-    live(bundle.create(SLEEP))
+    live(bundle.create(PROGRAM))
     assert hooks.recorded("argument") == arguments
 
 
@@ -251,7 +254,7 @@ def test_the_environment(bundle, hooks, kind, environment):
     """It is the list of the config, and nothing of the runtime's or the container's."""
     members = {} if environment is None else {"env": environment}
     hooks.add_program(kind, hooks.probe(kind), args=["probe", "record", f"{hooks.place(kind)}/record"], **members)
-    live(bundle.create(SLEEP))
+    live(bundle.create(PROGRAM))
     assert hooks.recorded("environment") == (environment or [])
 
 
@@ -333,7 +336,7 @@ def test_a_hook_that_takes_too_long(bundle, hooks, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hook_that_is_done_in_time(bundle, hooks, kind):
     hooks.add(kind, "sleep 0.1", timeout=10)
-    live(bundle.create(SLEEP))
+    live(bundle.create(PROGRAM))
     assert hooks.ran == [kind]
 
 

@@ -14,7 +14,7 @@ def refuses(runtime, *words):
     """Checks that a command fails, and says why."""
     done = runtime(*words, check=False)
     assert done.code, f"{' '.join(map(str, words))} did not fail"
-    assert done.code < 128, f"{words[0]} ended with {done.code}"
+    assert done.code > 0, f"{words[0]} ended by signal {-done.code}"
     assert done.err.strip() or done.out.strip(), "it failed without a word"
 
 
