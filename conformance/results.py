@@ -16,13 +16,14 @@ LONGEST = 160
 
 def pytest_arguments(runtime: str, wanted: str = "", *more: str) -> list[str]:
     """Returns the command line for pytest, which is to print nothing of its own."""
-    quiet = ["-q", "--no-header", "--no-summary", "-p", "no:terminal", "-p", "no:cacheprovider"]
+    # the repository's own options are for its own tests
+    quiet = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider"]
     return [str(SUITE), f"--rootdir={ROOT}", *quiet, f"--runtime={runtime}", *(["-k", wanted] if wanted else []), *more]
 
 
 def area(name: str) -> str:
     """Returns the area that a test belongs to: that of its file."""
-    return name.rpartition("/")[2].partition(".py")[0].removeprefix("test_").replace("_", " ")
+    return name.partition("::")[0].rpartition("/")[2].partition(".py")[0].removeprefix("test_").replace("_", " ")
 
 
 def short(name: str) -> str:
@@ -100,7 +101,7 @@ def totals(tests: dict[str, dict[str, Any]]) -> dict[str, Counter[str]]:
 
 def areas(tests: dict[str, dict[str, Any]]) -> str:
     """Returns the table of sums."""
-    rows = [("", *OUTCOMES)]
+    rows: list[tuple[str, ...]] = [("", *OUTCOMES)]
     counts = totals(tests)
     counts["all"] = sum(counts.values(), Counter())
     rows += [(name, *(str(count[outcome]) for outcome in OUTCOMES)) for name, count in counts.items()]

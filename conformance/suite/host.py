@@ -15,7 +15,7 @@ class MountPoint:
         self.point = words[4]
         self.options = set(words[5].split(","))
         self.propagation = {word.partition(":")[0] for word in words[6:]}
-        kind, source, parameters = (right.split(" ") + ["", ""])[:3]
+        kind, source, parameters = [*right.split(" "), "", ""][:3]
         self.kind = kind
         self.source = source
         self.parameters = set(parameters.split(","))
@@ -45,9 +45,9 @@ class Cgroups:
         for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             for mount in mounts:
-                if names and mount.kind == "cgroup" and controller in names.split(","):
-                    if set(names.split(",")) <= {word.removeprefix("name=") for word in mount.parameters} | {controller}:
-                        return 1, Path(mount.point), path
+                of_mount = {word.removeprefix("name=") for word in mount.parameters} | {controller}
+                if mount.kind == "cgroup" and controller in names.split(",") and set(names.split(",")) <= of_mount:
+                    return 1, Path(mount.point), path
                 if not names and mount.kind == "cgroup2":
                     top = Path(mount.point, "cgroup.controllers")
                     if top.exists() and controller in (*top.read_text().split(), "cgroup"):
@@ -86,7 +86,8 @@ def has_lsm(name):
     path = Path("/sys/kernel/security/lsm")
     if path.exists():
         return name in path.read_text().split(",")
-    return Path({"apparmor": "/sys/module/apparmor/parameters/enabled", "selinux": "/sys/fs/selinux/enforce"}[name]).exists()
+    switch = {"apparmor": "/sys/module/apparmor/parameters/enabled", "selinux": "/sys/fs/selinux/enforce"}[name]
+    return Path(switch).exists()
 
 
 def own_capabilities():

@@ -437,8 +437,28 @@ def maps(host, size=1000):
 @pytest.mark.parametrize(
     "option",
     [
-        pytest.param("idmap", marks=requirement("config.mounts.idmap", "config.mounts.idmap.supported", "config.mounts.idmap.no-data", "config.mounts.idmap.own-maps", "config.mounts.idmap.by-attribute"), id="idmap"),
-        pytest.param("ridmap", marks=requirement("config.mounts.ridmap", "config.mounts.ridmap.supported", "config.mounts.ridmap.no-data", "config.mounts.ridmap.own-maps", "config.mounts.ridmap.by-attribute"), id="ridmap"),
+        pytest.param(
+            "idmap",
+            marks=requirement(
+                "config.mounts.idmap",
+                "config.mounts.idmap.supported",
+                "config.mounts.idmap.no-data",
+                "config.mounts.idmap.own-maps",
+                "config.mounts.idmap.by-attribute",
+            ),
+            id="idmap",
+        ),
+        pytest.param(
+            "ridmap",
+            marks=requirement(
+                "config.mounts.ridmap",
+                "config.mounts.ridmap.supported",
+                "config.mounts.ridmap.no-data",
+                "config.mounts.ridmap.own-maps",
+                "config.mounts.ridmap.by-attribute",
+            ),
+            id="ridmap",
+        ),
     ],
 )
 def test_maps_of_the_mount(bundle, source, option):
@@ -454,8 +474,22 @@ def test_maps_of_the_mount(bundle, source, option):
 @pytest.mark.parametrize(
     "option",
     [
-        pytest.param("idmap", marks=requirement("config.mounts.idmap.container-maps", "config.mounts.idmap.by-attribute"), id="idmap"),
-        pytest.param("ridmap", marks=requirement("config.mounts.ridmap.container-maps", "config.mounts.ridmap.by-attribute"), id="ridmap"),
+        pytest.param(
+            "idmap",
+            marks=requirement(
+                "config.mounts.idmap.container-maps",
+                "config.mounts.idmap.by-attribute",
+            ),
+            id="idmap",
+        ),
+        pytest.param(
+            "ridmap",
+            marks=requirement(
+                "config.mounts.ridmap.container-maps",
+                "config.mounts.ridmap.by-attribute",
+            ),
+            id="ridmap",
+        ),
     ],
 )
 def test_maps_of_the_container(bundle, source, option):
@@ -470,8 +504,20 @@ def test_maps_of_the_container(bundle, source, option):
 @pytest.mark.parametrize(
     "option",
     [
-        pytest.param("idmap", marks=requirement("config.mounts.idmap.no-maps"), id="idmap"),
-        pytest.param("ridmap", marks=requirement("config.mounts.ridmap.no-maps"), id="ridmap"),
+        pytest.param(
+            "idmap",
+            marks=requirement(
+                "config.mounts.idmap.no-maps",
+            ),
+            id="idmap",
+        ),
+        pytest.param(
+            "ridmap",
+            marks=requirement(
+                "config.mounts.ridmap.no-maps",
+            ),
+            id="ridmap",
+        ),
     ],
 )
 def test_no_maps(bundle, source, option):

@@ -85,7 +85,8 @@ def with_terminal(bundle, console, script):
 @requirement("config.process.terminal", "linux.default-devices")
 def test_a_terminal(bundle, console):
     """It is all three standard streams, the controlling terminal, and /dev/console."""
-    script = "for fd in 0 1 2; do test -t $fd || echo no $fd; done; tty; stat -c %t:%T /dev/console; echo > /dev/tty; cat"
+    checks = "for fd in 0 1 2; do test -t $fd || echo no $fd; done; tty; stat -c %t:%T /dev/console"
+    script = f"{checks}; echo > /dev/tty; cat"
     container = with_terminal(bundle, console, script)
     text = console.read(b"88:")
     assert "no " not in text
@@ -311,7 +312,13 @@ def test_bad_limits(bundle, soft, hard):
 
 # ---- capabilities, noNewPrivileges
 
-KINDS = {"effective": "CapEff", "bounding": "CapBnd", "inheritable": "CapInh", "permitted": "CapPrm", "ambient": "CapAmb"}
+KINDS = {
+    "effective": "CapEff",
+    "bounding": "CapBnd",
+    "inheritable": "CapInh",
+    "permitted": "CapPrm",
+    "ambient": "CapAmb",
+}
 CHOWN, KILL, SETPCAP = 1 << 0, 1 << 5, 1 << 8
 
 
@@ -474,7 +481,8 @@ def test_ids_that_are_none(bundle, user):
 @requirement("config.process.user.additional-gids")
 def test_additional_groups(bundle):
     bundle.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [5, 60000]}
-    assert sorted(map(int, status(bundle.out("cat /proc/self/status"))["Groups"].split())) in ([5, 60000], [5, 1000, 60000])
+    groups = status(bundle.out("cat /proc/self/status"))["Groups"].split()
+    assert sorted(map(int, groups)) in ([5, 60000], [5, 1000, 60000])
 
 
 @requirement("config.process.user.additional-gids")

@@ -132,9 +132,7 @@ def test_bad_schedulers(bundle, scheduler):
 
 
 @requirement("config.process.io-priority", "config.process.io-priority.class", "config.process.io-priority.priority")
-@pytest.mark.parametrize(
-    ("kind", "number"), [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)]
-)
+@pytest.mark.parametrize(("kind", "number"), [("IOPRIO_CLASS_RT", 1), ("IOPRIO_CLASS_BE", 2), ("IOPRIO_CLASS_IDLE", 3)])
 @pytest.mark.parametrize("priority", [0, 7])
 def test_io_priority(bundle, kind, number, priority):
     if kind == "IOPRIO_CLASS_RT":

@@ -18,7 +18,11 @@ SCHEMA = {
         "status": {"enum": ["creating", "created", "running", "stopped"]},
         "pid": {"type": "integer", "minimum": 0},
         "bundle": {"type": "string", "pattern": "^/"},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"minLength": 1}},
+        "annotations": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "propertyNames": {"minLength": 1},
+        },
     },
     "required": ["ociVersion", "id", "status", "bundle"],
 }
@@ -109,11 +113,11 @@ def test_stopped(bundle, end):
 def test_the_status_while_it_is_created(bundle, tmp_path):
     """As a createRuntime hook is told it."""
     script = tmp_path / "hook"
-    script.write_text(f"#!/bin/sh\ncat > {tmp_path}/state\n")
+    script.write_text(f"#!/bin/sh\ncat > {tmp_path}/read\n")
     script.chmod(0o755)
     bundle.config["hooks"] = {"createRuntime": [{"path": str(script)}]}
     bundle.create("true")
-    state = json.loads((tmp_path / "state").read_text())
+    state = json.loads((tmp_path / "read").read_text())
     assert state["status"] in ("creating", "created")
 
 

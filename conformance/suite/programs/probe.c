@@ -11,6 +11,7 @@
  *   probe environment          all of the environment
  *   probe descriptors          the descriptors that are open
  *   probe arguments ...        the arguments, name included
+ *   probe record FILE ...      writes its arguments and its environment to a file, a line each
  *   probe eat MIB              writes to so much memory
  *   probe write FILE           whether the file can be opened for writing: "ok" or the number of the error
  *   probe read FILE            likewise for reading
@@ -123,6 +124,18 @@ static int descriptors(void)
     return 0;
 }
 
+static int record(char **words)
+{
+    FILE *file = fopen(words[2], "w");
+    if (!file)
+        return 1;
+    for (char **word = words; *word; word++)
+        fprintf(file, "argument %s\n", *word);
+    for (char **entry = environ; *entry; entry++)
+        fprintf(file, "environment %s\n", *entry);
+    return fclose(file);
+}
+
 static int eat(const char *size)
 {
     size_t bytes = strtoul(size, NULL, 0) << 20;
@@ -177,6 +190,8 @@ int main(int count, char **words)
 #endif
     if (count > 2 && !strcmp(what, "thread"))
         return thread(words + 2);
+    if (count > 2 && !strcmp(what, "record"))
+        return record(words);
     if (count > 2 && !strcmp(what, "eat"))
         return eat(words[2]);
     if (count > 2 && !strcmp(what, "write"))

@@ -1,7 +1,7 @@
 """The requirements of the runtime specification in specs/requirements, and the tests that hold them.
 
-    python conformance/requirements.py record FOLDER   counts the words of demand in a checkout of the specification anew
-    python conformance/requirements.py tests           writes into each requirement which tests of conformance/suite hold it
+    python conformance/demands.py record FOLDER  counts the words of demand in a checkout of the specification anew
+    python conformance/demands.py tests          writes into the requirements which tests of conformance/suite hold them
 
 What the files hold and mean is in specs/requirements/README.md.
 """
@@ -57,7 +57,7 @@ class Requirement:
 
 @dataclass
 class Document:
-    """What specs/requirements has about one document: the requirements, and words that demand nothing of anybody here."""
+    """What specs/requirements has about one document: requirements, and words that demand nothing of anybody here."""
 
     name: str
     requirements: list[Requirement]
@@ -135,7 +135,7 @@ def record(folder: Path) -> None:
         ["git", "-C", str(folder), "describe", "--tags", "--exact-match"], capture_output=True, text=True, check=True
     ).stdout.strip()
     lines = [
-        "# The words of demand in the specification, by document and line: written by conformance/requirements.py",
+        "# The words of demand in the specification, by document and line: written by conformance/demands.py",
         f'version = "{version.removeprefix("v")}"',
     ]
     for name in DOCUMENTS:
