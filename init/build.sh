@@ -25,4 +25,4 @@ exec ${CC:-cc} -std=gnu11 -Os -g0 -s -fPIE -static-pie -nostdlib -ffreestanding 
     "$here"/start.c "$here"/main.c "$here"/plan.c "$here"/text.c "$here"/slots.c "$here"/message.c "$here"/list.c \
     "$here"/path.c "$here"/mount.c "$here"/copyup.c "$here"/namespace.c "$here"/root.c "$here"/process.c \
     "$here"/console.c "$here"/child.c "$here"/passwd.c "$here"/execute.c "$here"/descriptors.c "$here"/idmap.c \
-    "$here"/confine.c "$here"/schedule.c "$here"/network.c
+    "$here"/confine.c "$here"/schedule.c "$here"/network.c "$here"/file.c

@@ -68,6 +68,7 @@ int op_make_directory(struct init *init, const struct op *op)
 
 #define SYMLINK_IF_TARGET 1u /* only when what it points to is there */
 #define SYMLINK_REPLACE 2u   /* take away what has its name */
+#define SYMLINK_TRY 4u	     /* do without where the file system cannot be written to */
 
 int op_symlink(struct init *init, const struct op *op)
 {
@@ -85,13 +86,17 @@ int op_symlink(struct init *init, const struct op *op)
 			sys_close(target);
 	}
 	directory = path_parent(init, op->arg[1].data, name);
+	if (directory == -EROFS && flags & SYMLINK_TRY)
+		return 0;
 	if (directory < 0)
 		return failed(init, "open the directory", directory);
 	result = flags & SYMLINK_REPLACE ? sys_unlinkat(directory, name, 0) : 0;
 	if (result == 0 || result == -ENOENT)
 		result = sys_symlinkat(op->arg[0].data, directory, name);
 	sys_close(directory);
-	return result == -EEXIST ? 0 : (int)result;
+	if (result == -EEXIST || (result == -EROFS && flags & SYMLINK_TRY))
+		return 0;
+	return (int)result;
 }
 
 static u64 device_number(u64 major, u64 minor)

@@ -9,6 +9,7 @@
 
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include <linux/memfd.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -117,6 +118,11 @@ static inline long sys_unlinkat(int dir, const char *name, int flags)
 {
 	return SYS_3(__NR_unlinkat, dir, name, flags);
 }
+static inline long sys_renameat2(int from_dir, const char *from, int to_dir, const char *to, u32 flags)
+{
+	return SYS_5(__NR_renameat2, from_dir, from, to_dir, to, flags);
+}
+static inline long sys_memfd_create(const char *name, u32 flags) { return SYS_2(__NR_memfd_create, name, flags); }
 static inline long sys_readlinkat(int dir, const char *name, char *buffer, size_t size)
 {
 	return SYS_4(__NR_readlinkat, dir, name, buffer, size);

@@ -13,6 +13,7 @@ Every part of the config becomes ops in one place, called from here:
     intelRdt                                      plan/rdt.py
     id-mapped mounts                              plan/idmap.py
     hooks                                         plan/hooks.py
+    what devices need besides                     plan/finish.py
 """
 
 from ..config.check import check_isolation
@@ -25,6 +26,7 @@ from .ops import BARRIER_READY, Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
+    from .finish import FinishPlan
     from .rdt import RdtPlan
 
 
@@ -37,6 +39,7 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
     tree = mounts.Mounts(config, facts, request, isolation, cgroup)
 
     rdt = _rdt(config, facts, request)
+    finish = _finish(config, request)
 
     plan.host("write-state", "", "creating")
     cgroup.create(plan)
@@ -46,8 +49,8 @@ def compile_create(config: "Config", facts: Facts, request: Request) -> Plan:
     plan.host("spawn", "")
     if rdt is not None:
         rdt.enter(plan)
-    _on_the_host(plan, config, facts, request, isolation, cgroup, tree)
-    _in_the_container(plan, config, facts, request, isolation, cgroup, tree)
+    _on_the_host(plan, config, facts, request, isolation, cgroup, tree, finish)
+    _in_the_container(plan, config, facts, request, isolation, cgroup, tree, finish)
     _ready(plan, request)
     if "process" in config:
         if "hooks" in config:
@@ -66,6 +69,20 @@ def _rdt(config: "Config", facts: Facts, request: Request) -> "RdtPlan | None":
     return RdtPlan(config["linux"]["intelRdt"], facts, request)
 
 
+def _finish(config: "Config", request: Request) -> "FinishPlan | None":
+    if request.finish is None:
+        return None
+    from .finish import FinishPlan
+
+    return FinishPlan(request.finish, config)
+
+
+def _open_sources(plan: Plan, tree: mounts.Mounts, finish: "FinishPlan | None") -> None:
+    tree.open_sources(plan)
+    if finish is not None:
+        finish.open_sources(plan)
+
+
 def _on_the_host(
     plan: Plan,
     config: "Config",
@@ -74,13 +91,14 @@ def _on_the_host(
     isolation: namespaces.Isolation,
     cgroup: CgroupPlan,
     tree: mounts.Mounts,
+    finish: "FinishPlan | None",
 ) -> None:
     """What init does before the clone, with the host's rights and the host's view."""
     process.inherited(plan, config)
     cgroup.enter(plan)
     namespaces.open_paths(plan, isolation)
     if facts.privileged:
-        tree.open_sources(plan)
+        _open_sources(plan, tree, finish)
         namespaces.join(plan, isolation, user=False)
         filesystem.open_root(plan, config, request, isolation)
         namespaces.join(plan, isolation, user=True)
@@ -99,6 +117,7 @@ def _in_the_container(
     isolation: namespaces.Isolation,
     cgroup: CgroupPlan,
     tree: mounts.Mounts,
+    finish: "FinishPlan | None",
 ) -> None:
     """What init does after the clone: as the container, with the host's files still in view until the root changes."""
     plan.init("session", "")
@@ -108,9 +127,11 @@ def _in_the_container(
     process.keyring(plan, config, facts, request)
     filesystem.attach_root(plan, config, isolation)
     if not facts.privileged:
-        tree.open_sources(plan)
+        _open_sources(plan, tree, finish)
     tree.mount(plan)
     filesystem.devices(plan, config, isolation, tree)
+    if finish is not None:
+        finish.place(plan)
     process.console(plan, config)
     if "hooks" in config:
         from .hooks import before_pivot

@@ -1,5 +1,9 @@
 """What the compiler is told about the host. Values only: run/probe.py finds them out, tests make them up."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .finish import Finish
+
 
 class Hierarchy:
     """One mounted cgroup hierarchy."""
@@ -80,6 +84,7 @@ class Request:
         "bundle",
         "console",
         "container_id",
+        "finish",
         "keyring",
         "listen_fds",
         "notify",
@@ -104,6 +109,7 @@ class Request:
         listen_fds: int = 0,
         waits: bool = True,
         notify: bool = False,
+        finish: "Finish | None" = None,
     ) -> None:
         self.container_id = container_id
         # absolute path
@@ -122,3 +128,5 @@ class Request:
         self.waits = waits
         # the caller is to be told when the program is ready (sd_notify(3))
         self.notify = notify
+        # what devices need besides what the config says
+        self.finish = finish

@@ -49,6 +49,10 @@ INIT_OPS = (
     ("root-attributes", "a"),
     ("make-directory", "s"),
     ("symlink", "ssu"),
+    ("write-file", "sbuu"),
+    ("offer-root", ""),
+    ("offer-file", "u"),
+    ("install-files", "u"),
     ("device", "suuuuuu"),
     ("console", "uuuuu"),
     ("hook", "sllssu"),
@@ -102,6 +106,8 @@ HOST_OPS = (
     "enter-rdt",
     "move-device",
     "hand-over",
+    "look-at-root",
+    "make-files",
     "run-hook",
     "pass-barrier",
     "write-pid-file",
@@ -129,6 +135,9 @@ ATTACH_MODE = 16
 # flags of `symlink`
 SYMLINK_IF_TARGET = 1
 SYMLINK_REPLACE = 2
+SYMLINK_TRY = 4
+# flags of `write-file`
+FILE_OVER = 1
 # flags of `console`
 CONSOLE_BIND = 1
 # flags of `working-directory`

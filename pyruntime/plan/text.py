@@ -244,6 +244,11 @@ DETAILS: "dict[str, Callable[..., str]]" = {
     "root-attributes": attributes,
     "make-directory": lambda path: path,
     "symlink": lambda target, path, flags: f"{path} -> {target}",
+    "write-file": lambda path, content, mode, flags: (
+        f"{path}  {len(content)} bytes mode {mode:04o}" + (" over what is there" if flags else "")
+    ),
+    "offer-file": lambda number: f"-> {slot(number)}",
+    "install-files": slot,
     "device": _device,
     "console": lambda number, rows, columns, uid, flags: f"{rows}x{columns} for user {uid} -> {slot(number)}",
     "hook": _hook,

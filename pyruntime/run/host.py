@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config.model import Config
     from ..plan.facts import Facts, Request
+    from ..plan.finish import Files
     from ..plan.ops import Plan
     from ..state import Container, State
     from .handshake import Observer
@@ -57,6 +58,8 @@ class Executor(Lane):
         self.facts = facts
         # where network devices have been moved to, if any have
         self.network: Network | None = None
+        # what the container's root has shown to be needed
+        self.files: Files = ()
         # whether any hook has been run, here or by init
         self.ran_hooks = False
         self.state: State = self._first_state()
@@ -166,6 +169,16 @@ class Executor(Lane):
             self.network = Network(handshake.take_offered(), handshake.pid)
         self.network.move(name, new)
 
+    def look_at_root(self, op: Op) -> None:
+        from .finish import look
+
+        self.files = look(self.request, self.init().take_offered())
+
+    def make_files(self, op: Op) -> None:
+        from .finish import write_files
+
+        write_files(self.init().take_offered(), self.files)
+
     def spawn(self, op: Op) -> None:
         self.container.make_fifos()
         descriptors: dict[int, int] = {}
@@ -218,6 +231,8 @@ OPERATIONS = {
     "enter-rdt": Executor.enter_rdt,
     "move-device": Executor.move_device,
     "hand-over": Executor.hand_over,
+    "look-at-root": Executor.look_at_root,
+    "make-files": Executor.make_files,
     "run-hook": Executor.run_hook,
     "pass-barrier": Executor.pass_barrier,
     "write-pid-file": Executor.write_pid_file,
