@@ -54,7 +54,7 @@ HINTS: "Mapping[tuple[str, int], str]" = {
     ("idmap", errno.EINVAL): "this file system, or one below it, cannot be id-mapped by this kernel",
     ("seccomp", errno.EACCES): "without process.noNewPrivileges a filter takes CAP_SYS_ADMIN",
     ("seccomp", errno.EINVAL): "the kernel does not take the filter or one of its flags",
-    ("write-self", errno.ENOENT): "the kernel, or the security module, has no such file",
+    ("write-self", errno.ENOENT): "the kernel, or the security module, has no such file or profile",
     ("write-self", errno.EINVAL): "the kernel, or the security module, does not take this value",
     ("write-state", errno.ENOSPC): "the file system of the state directory (--root) is full",
     ("create-rdt", errno.ENOENT): "a closID without schemata has to name a group that is there",
