@@ -117,12 +117,10 @@ def test_sections_for_other_platforms(bundle, name, section):
 
 @requirement("config.linux")
 def test_no_section_for_linux(bundle):
-    """All is inherited from the runtime: what the mounts then are for shows on the host."""
-    bundle.config["mounts"] = []
-    bundle.linux["namespaces"] = [{"type": "mount"}]
-    assert bundle.out("echo here") == "here"
-    del bundle.config["linux"]["resources"]
-    assert bundle.out("echo here") == "here"
+    """All namespaces are the runtime's, whose mounts are not the host's here."""
+    del bundle.config["linux"]
+    bundle.mounts[1:] = []
+    assert bundle.out("echo here", prefix=["unshare", "-m", "--propagation", "private"]) == "here"
 
 
 # ---- values that are none
