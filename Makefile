@@ -19,7 +19,7 @@ RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 REQUIREMENTS = $(BIN)/python install/requirements.py
 
-.PHONY: demo test check lint build install fuzz golden budget test-vm bench figures clean
+.PHONY: demo test check lint build install fuzz golden budget test-vm bench figures conformance clean
 
 demo: build
 	install/setup.sh demo
@@ -90,6 +90,19 @@ bench: build $(READY_DEV)
 
 figures: BENCH = --svg docs/performance.svg --record docs/performance.md
 figures: bench
+
+# our tests of the specification on pyruntime, runc and crun, as far as they are installed, and docs/conformance.md anew;
+# OFFICIAL=FOLDER adds the official suite, which has to be built there
+RUNTIMES ?= $(RUNTIME) $(wildcard /usr/sbin/runc /usr/bin/crun)
+conformance: build $(READY_DEV)
+	install/setup.sh test
+	mkdir -p build/conformance
+	for path in $(RUNTIMES); do \
+	    record=build/conformance/$$(basename $$path); \
+	    $(BIN)/python conformance/run --runtime $$path --record $$record.json; \
+	    test -z "$(OFFICIAL)" || $(BIN)/python conformance/official $(OFFICIAL) --runtime $$path --json > $$record.official.json; \
+	done
+	$(BIN)/python conformance/table.py build/conformance
 
 # init's decoder and the way of a config to a plan, on what chance makes of real ones; tests/fuzz/README.md
 fuzz: build $(READY_FUZZ)

@@ -41,7 +41,8 @@ HEADING = re.compile(r"^#+ (?:<a [^>]*/> ?)?(.*)$")
 @dataclass
 class Requirement:
     """One demand. `at` are places "LINE" or "LINE.NUMBER" (the number of a word of demand in that line, from 1);
-    `binds` is who has to meet it, if that is not the runtime; `members` the parts of config.json that it is about."""
+    `binds` is who has to meet it, if that is not the runtime; `members` the parts of config.json that it is about;
+    `deviates` whether pyruntime does otherwise, for the reasons on the page `decision`."""
 
     id: str
     level: str
@@ -52,6 +53,7 @@ class Requirement:
     binds: str = "runtime"
     members: list[str] = field(default_factory=list)
     decision: str = ""
+    deviates: bool = False
     tests: list[str] = field(default_factory=list)
 
 

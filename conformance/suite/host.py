@@ -45,8 +45,8 @@ class Cgroups:
         for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             for mount in mounts:
-                of_mount = {word.removeprefix("name=") for word in mount.parameters} | {controller}
-                if mount.kind == "cgroup" and controller in names.split(",") and set(names.split(",")) <= of_mount:
+                controllers = names.split(",")
+                if mount.kind == "cgroup" and controller in controllers and mount.parameters.issuperset(controllers):
                     return 1, Path(mount.point), path
                 if not names and mount.kind == "cgroup2":
                     top = Path(mount.point, "cgroup.controllers")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from containers import Refused, not_applicable, requirement, wait_for
-from host import own_capabilities
+from host import need_controller, own_capabilities
 
 CAP_SYS_NICE = 23
 POLICIES = {"SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_BATCH": 3, "SCHED_IDLE": 5, "SCHED_DEADLINE": 6}
@@ -172,6 +172,21 @@ def test_the_affinity_of_exec_is_not_for_the_first_process(bundle):
     (line,) = [line for line in bundle.out("cat /proc/self/status").splitlines() if "Cpus_allowed_list" in line]
     own = [line for line in Path("/proc/self/status").read_text().splitlines() if "Cpus_allowed_list" in line]
     assert own == [line]
+
+
+@requirement("config.process.exec-cpu-affinity.final")
+def test_the_affinity_of_exec_without_a_final_one(bundle, runtime):
+    """What the cgroup gives counts in the end."""
+    if len(os.sched_getaffinity(0)) < 2:
+        not_applicable("there is one CPU only")
+    need_controller("cpuset")
+    bundle.resources["cpu"] = {"cpus": "1"}
+    bundle.process["execCPUAffinity"] = {"initial": "0"}
+    container = bundle.create("sleep 1000")
+    container.start()
+    lines = runtime("exec", container.name, "cat", "/proc/self/status").out.splitlines()
+    assert "Cpus_allowed_list:\t1" in lines
+    container.stop()
 
 
 # ---- memory policy

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from device_rules import CASES, check
@@ -640,3 +641,47 @@ def test_cgroup_mount_in_a_user_namespace_without_a_cgroup_namespace(bundle, nam
     assert seen.out.splitlines()[0] == str(8 * MIB)
     assert f"0::/{name}\n" in seen.out
     assert "Read-only file system" in seen.err
+
+
+OWNERS = [
+    # cgroup namespace, mounted for writing, given away
+    (True, True, True),
+    (True, False, False),
+    (False, True, False),
+]
+
+
+@pytest.mark.parametrize(("namespace", "writes", "given"), OWNERS)
+def test_ownership(bundle, created, name, unified, namespace, writes, given):
+    """config-linux.md, Cgroup ownership: the directory and the files that the kernel lists, and no others."""
+    bundle.namespace("cgroup", None if namespace else False)
+    with_own_ids(bundle)
+    if writes:
+        writable(bundle)
+    bundle.linux["resources"] |= PAGES
+    bundle.linux["cgroupsPath"] = f"/{name}"
+    path = unified.path(created().cgroup)
+    listed = Path("/sys/kernel/cgroup/delegate").read_text().split()
+    # memory.oom.group is listed, and is there only with the controller
+    assert {file.name for file in path.iterdir() if file.stat().st_uid == 100000} == (
+        {file for file in listed if (path / file).exists()} if given else set()
+    )
+    assert path.stat().st_uid == (100000 if given else 0)
+
+
+def test_ownership_where_the_kernel_has_no_list(bundle, created, name, unified, runtime):
+    """config-linux.md, Cgroup ownership: three files by name."""
+    hide = "mount -t tmpfs tmpfs /sys/kernel/cgroup"
+    runtime.prefix = [*runtime.prefix, "unshare", "-m", "sh", "-c", f'{hide}; exec "$@"', "sh"]
+    bundle.namespace("cgroup")
+    with_own_ids(bundle)
+    writable(bundle)
+    # in a user namespace the kernel mounts no sysfs where something covers a part of the host's
+    bundle.mounts[:] = [mount for mount in bundle.mounts if mount["type"] != "sysfs"]
+    bundle.linux["maskedPaths"] = bundle.linux["readonlyPaths"] = []
+    bundle.linux["resources"] |= PAGES
+    bundle.linux["cgroupsPath"] = f"/{name}"
+    path = unified.path(created().cgroup)
+    assert {file.name for file in path.iterdir() if file.stat().st_uid == 100000} == {
+        "cgroup.procs", "cgroup.subtree_control", "cgroup.threads",
+    }  # fmt: skip

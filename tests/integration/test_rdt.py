@@ -58,6 +58,11 @@ def test_schemata_of_a_new_group(resctrl, bundle):
     assert (resctrl / name / "schemata").read_text().startswith("L3:1=ff\n")
 
 
+def test_bandwidth_is_written_behind_the_cache(resctrl, bundle):
+    name, _ = create(bundle, memBwSchema="MB:0=20", l3CacheSchema="L3:0=7f")
+    assert (resctrl / name / "schemata").read_text().startswith("MB:0=20\n")
+
+
 def test_a_named_group_is_made_and_stays(resctrl, bundle):
     name, pid = create(bundle, closID="gold", l3CacheSchema="L3:0=7f")
     assert (resctrl / "gold/tasks").read_text() == pid
@@ -111,6 +116,19 @@ def test_monitoring(resctrl, bundle, rdt, asked):
     bundle.runtime("delete", "--force", name)
     assert groups(resctrl) == ({"gold"} if rdt.get("closID") == "gold" else set())
     assert not list((resctrl / "mon_groups").iterdir())
+
+
+def test_monitoring_that_cannot_be_had(resctrl, bundle):
+    """As where the kernel has no monitoring groups left."""
+    (group(resctrl, "gold") / "mon_groups").rmdir()
+    bundle.linux["intelRdt"] = {"closID": "gold", "enableMonitoring": True}
+    assert "linux.intelRdt" in bundle.fails()
+    assert groups(resctrl) == {"gold"}
+
+
+def test_a_cache_schema_is_for_the_cache(resctrl, bundle):
+    bundle.linux["intelRdt"] = {"l3CacheSchema": "MB:0=20"}
+    assert 'linux.intelRdt.l3CacheSchema: "MB:0=20" does not begin with "L3"' in bundle.fails()
 
 
 def test_a_create_that_fails_leaves_no_group(resctrl, bundle):
