@@ -13,6 +13,7 @@ from pyruntime.config.names import NAMESPACES
 from pyruntime.plan.create import compile_create
 from pyruntime.plan.exec import Target, compile_exec
 from pyruntime.plan.facts import Facts, Hierarchy, Request
+from pyruntime.plan.finish import Finish
 from pyruntime.plan.text import render
 
 V1 = tuple(
@@ -135,6 +136,20 @@ CGROUP = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
 LABEL = "system_u:system_r:web_t:s0:c1,c2"
 FILTER = {"filter": bytes(8 * 12)}
 RESCTRL = {"resctrl": "/sys/fs/resctrl"}
+
+
+def finish(host_proc="/proc/driver/nvidia"):
+    """What a GPU needs besides what the config says; nothing of it is looked up before the plan is carried out."""
+    needed = Finish("process.env")
+    needed.links = [("/usr/lib64/libcuda.so", "libcuda.so.1")]
+    needed.files = [
+        ("/proc/driver/nvidia/params", b"ModifyDeviceFiles: 0\n", 0o444),
+        ("/etc/nvidia/profile", b"{}", 0o644),
+    ]
+    needed.proc = ["params", "version", "gpus/0000:07:00.0"]
+    needed.host_proc = host_proc
+    needed.look = lambda _: []
+    return needed
 
 
 def filtered(more=None, action="SCMP_ACT_ERRNO", **members):
@@ -614,6 +629,9 @@ CASES = {
         {"waits": False},
         {"namespaces": names("pid", "mount"), "clone_into": "/sys/fs/cgroup/web", "root": "/bundle/rootfs"},
     ),
+    "device-finish": (base(), "bare", {}, {"finish": finish()}),
+    "device-finish-other-root": (base(), "bare", {}, {"finish": finish("/host/proc/driver/nvidia")}),
+    "device-finish-without-procfs": (base(mounts=[]), "bare", {}, {"finish": finish()}),
     "preserved-descriptors": (base(), "bare", {}, {"preserve_fds": 2, "listen_fds": 1, "keyring": False}),
 }
 
