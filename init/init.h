@@ -76,6 +76,7 @@ int map_ids(int mount, int user_namespace, bool recursive);
 int copy_up(int from, int to);
 
 /* namespace.c */
+int guard(void);					 /* against looks from outside, and outliving Python */
 int write_value(int directory, const char *path, const char *value, size_t size);
 int name_self(int procfs, const char *file, char path[PATH_MAX]);
 

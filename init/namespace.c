@@ -277,7 +277,7 @@ int op_clone(struct init *init, const struct op *op)
 }
 
 /* Until it is ready init lives no longer than Python, and nobody may look into it. Both are lost at a change of ids. */
-static int guard(void)
+int guard(void)
 {
 	long result = sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0);
 

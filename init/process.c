@@ -158,7 +158,8 @@ int op_identity(struct init *init, const struct op *op)
 		return failed(init, "the user id did not change", -EPERM);
 	if (sys_getresgid(&real, &effective, &saved) < 0 || real != gid || effective != gid || saved != gid)
 		return failed(init, "the group id did not change", -EPERM);
-	return (int)sys_prctl(PR_SET_KEEPCAPS, 0, 0, 0);
+	result = (int)sys_prctl(PR_SET_KEEPCAPS, 0, 0, 0);
+	return result == 0 ? guard() : result;
 }
 
 static long set_ambient(u64 ambient)

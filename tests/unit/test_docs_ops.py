@@ -146,7 +146,7 @@ def test_numbers_that_both_sides_have():
         assert getattr(ops, name) == value, name
     # whoever takes one away on either side should say so here
     assert set(both) == {
-        *(name for name in dir(ops) if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_"))),
+        *(name for name in dir(ops) if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_", "FILE_"))),
         "PROGRAM_NOWHERE",
     } | ({"PROGRAM_SEARCH", "REMOUNT_FILESYSTEM"} & set(defines()))
 
