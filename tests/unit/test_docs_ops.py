@@ -36,6 +36,9 @@ def documented(lane):
     return found
 
 
+FLAGS = ("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_", "FILE_")
+
+
 def defines():
     """Returns the numbers that init's sources define, by name, for those that are plain numbers."""
     found = {}
@@ -146,7 +149,11 @@ def test_numbers_that_both_sides_have():
         assert getattr(ops, name) == value, name
     # whoever takes one away on either side should say so here
     assert set(both) == {
-        *(name for name in dir(ops) if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_", "FILE_"))),
+        *(
+            name
+            for name in dir(ops)
+            if name.startswith(("ATTACH_", "SYMLINK_", "DIRECTORY_", "CONSOLE_", "IDMAP_", "FILE_"))
+        ),
         "PROGRAM_NOWHERE",
     } | ({"PROGRAM_SEARCH", "REMOUNT_FILESYSTEM"} & set(defines()))
 
