@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from executions import Execution
 from remains import init_processes, leftovers
 from scenes import Accidents, Scene
 from terminals import ConsoleSocket
@@ -222,6 +223,12 @@ def running(bundle, runtime):
         return name
 
     return start
+
+
+@pytest.fixture
+def execution(running, runtime, tmp_path):
+    """Starts a container of the bundle as it is by then; returns what executes programs in it."""
+    return lambda: Execution(runtime, running(), tmp_path)
 
 
 @pytest.fixture

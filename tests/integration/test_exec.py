@@ -16,12 +16,6 @@ NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 PR_SET_CHILD_SUBREAPER = 36
 
 
-@pytest.fixture
-def execution(running, runtime, tmp_path):
-    """Starts a container of the bundle as it is by then; returns what executes programs in it."""
-    return lambda: Execution(runtime, running(), tmp_path)
-
-
 # ---- how it ends
 
 
