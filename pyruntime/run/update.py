@@ -51,7 +51,8 @@ def check_resources(resources: "Any") -> None:
 def update(
     container: "Container", new: "Resources", rdt: "IntelRdt | None" = None, observer: "Observer | None" = None
 ) -> list[str]:
-    """Puts new limits in force; what `new` does not name stays. `rdt` are new schemata. Returns warnings.
+    """Puts new limits in force; what `new` does not name stays. `rdt` are new schemata. Returns warnings
+    about what is new.
 
     The container must be locked. Raises PyruntimeError, and then everything is as it was.
     """
@@ -77,7 +78,7 @@ def update(
         raise PyruntimeError("; ".join([str(error), *files.restore(before)])) from None
     linux["resources"] = merged
     container.write(CONFIG, dumps(config).encode())  # type: ignore[arg-type]
-    return after.warnings
+    return [warning for warning in after.warnings if warning not in before.warnings]
 
 
 def _facts(state: "State") -> Facts:
