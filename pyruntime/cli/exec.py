@@ -71,7 +71,7 @@ def _process(container: "state.Container", values: "Values", words: list[str]) -
         from ..run.exec import read_process
 
         path = str(values["process"])
-        return read_process(read(path, f"open {path}: no such file or directory"))
+        return read_process(read(path, f"open {path}: no such file or directory", pipes=True))
     from .process import process_of_flags
 
     return process_of_flags(container, values, words)

@@ -1,7 +1,5 @@
 """`update`."""
 
-import posix
-
 from .. import state
 from ..errors import PyruntimeError
 from ..run.update import check_resources, read_resources, update
@@ -92,16 +90,11 @@ def _schemata(rdt: dict[str, str]) -> "IntelRdt | None":
 
 
 def _from_file(path: str) -> "Resources":
-    from ..config.load import MAX_SIZE, read
+    from ..config.load import drain, read
 
-    if path != "-":
-        return read_resources(read(path, f"open {path}: no such file or directory"), path)
-    data = b""
-    while len(data) <= MAX_SIZE and (more := posix.read(0, 65536)):
-        data += more
-    if len(data) > MAX_SIZE:
-        raise PyruntimeError(f"standard input gives more than {MAX_SIZE >> 20} MiB")
-    return read_resources(data, "standard input")
+    if path == "-":
+        return read_resources(drain(0, "standard input"), "standard input")
+    return read_resources(read(path, f"open {path}: no such file or directory", pipes=True), path)
 
 
 def _from_flags(values: "Values") -> "Resources":

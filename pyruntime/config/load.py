@@ -8,7 +8,7 @@ A member whose value is null counts as absent, as it does for Go clients, and is
 """
 
 import posix
-from _stat import S_ISREG
+from _stat import S_ISFIFO, S_ISREG
 
 from ..errors import ConfigError, os_error
 
@@ -140,10 +140,11 @@ def _check_strings(value: "Json", origin: str) -> None:
             _check_strings(member, f"{origin}.{name}" if origin else name)
 
 
-def read(path: str, missing: str) -> bytes:
+def read(path: str, missing: str, *, pipes: bool = False) -> bytes:
     """Reads a whole file of at most 16 MiB.
 
-    `missing` is the message when it is not there. Raises ConfigError.
+    `missing` is the message when it is not there. With `pipes` it may also be a pipe, as a shell's <(...) is. Raises
+    ConfigError.
     """
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
@@ -153,6 +154,9 @@ def read(path: str, missing: str) -> bytes:
         raise ConfigError("", f"open {os_error(error)}") from None
     try:
         status = posix.fstat(fd)
+        if pipes and S_ISFIFO(status.st_mode):
+            posix.set_blocking(fd, True)
+            return drain(fd, path)
         if not S_ISREG(status.st_mode):
             raise ConfigError("", f"{path} is not a regular file")
         data = posix.read(fd, status.st_size + 1) if status.st_size <= MAX_SIZE else b""
@@ -163,6 +167,16 @@ def read(path: str, missing: str) -> bytes:
         posix.close(fd)
     if status.st_size > MAX_SIZE or len(data) > MAX_SIZE:
         raise ConfigError("", f"{path} is larger than {MAX_SIZE >> 20} MiB")
+    return data
+
+
+def drain(fd: int, name: str) -> bytes:
+    """Reads what comes from a descriptor, at most 16 MiB. Raises ConfigError."""
+    data = b""
+    while len(data) <= MAX_SIZE and (more := posix.read(fd, 65536)):
+        data += more
+    if len(data) > MAX_SIZE:
+        raise ConfigError("", f"{name} is larger than {MAX_SIZE >> 20} MiB")
     return data
 
 

@@ -51,7 +51,8 @@ def check_resources(resources: "Any") -> None:
 def update(
     container: "Container", new: "Resources", rdt: "IntelRdt | None" = None, observer: "Observer | None" = None
 ) -> list[str]:
-    """Puts new limits in force; what `new` does not name stays. `rdt` are new schemata. Returns warnings.
+    """Puts new limits in force; what `new` does not name stays. `rdt` are new schemata. Returns warnings
+    about what is new.
 
     The container must be locked. Raises PyruntimeError, and then everything is as it was.
     """
@@ -83,7 +84,7 @@ def update(
         if container.config() != decode(stored.encode(), CONFIG):
             _store(container, stored)
         raise PyruntimeError("; ".join(problems)) from None
-    return after.warnings
+    return [warning for warning in after.warnings if warning not in before.warnings]
 
 
 def _store(container: "Container", config: str) -> None:

@@ -14,8 +14,10 @@ import uuid
 from pathlib import Path
 
 import pytest
+from executions import Execution
 from remains import init_processes, leftovers
 from scenes import Accidents, Scene
+from terminals import ConsoleSocket
 from unified import created, make_cgroup, unified  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -208,6 +210,33 @@ def bundle(tmp_path, template, runtime):
 def make_bundle(tmp_path, template, runtime):
     """Makes further bundles."""
     return lambda name: Bundle(tmp_path / name, template, runtime)
+
+
+@pytest.fixture
+def running(bundle, runtime):
+    """Starts a container of the bundle that does nothing; returns its id."""
+
+    def start():
+        bundle.process["args"] = ["sleep", "1000"]
+        name, _ = bundle.create()
+        runtime("start", name)
+        return name
+
+    return start
+
+
+@pytest.fixture
+def execution(running, runtime, tmp_path):
+    """Starts a container of the bundle as it is by then; returns what executes programs in it."""
+    return lambda: Execution(runtime, running(), tmp_path)
+
+
+@pytest.fixture
+def console(tmp_path):
+    """A socket to be sent a terminal to."""
+    socket_path = ConsoleSocket(tmp_path / "console.sock")
+    yield socket_path
+    socket_path.close()
 
 
 @pytest.fixture(scope="module")

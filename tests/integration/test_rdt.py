@@ -1,5 +1,6 @@
 """linux.intelRdt: the group that the container is put into, on a directory that stands for resctrl."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -144,3 +145,26 @@ def test_without_resctrl(bundle):
     bundle.linux["intelRdt"] = {}
     message = bundle.fails()
     assert "linux.intelRdt: intelRdt is specified in config, but Intel RDT is not enabled" in message
+
+
+@pytest.mark.parametrize(
+    ("flag", "schema", "member"),
+    [("--l3-cache-schema", "L3:0=7f", "l3CacheSchema"), ("--mem-bw-schema", "MB:0=20", "memBwSchema")],
+)
+@pytest.mark.parametrize("before", [{}, {"closID": "gold"}, None])
+def test_update(resctrl, bundle, runtime, flag, schema, member, before):
+    """New schemata for the group that the container is in; a container without one gets one, which goes with it."""
+    if before is None:
+        bundle.shell("sleep 1000")
+        name, _ = bundle.create()
+    else:
+        group(resctrl, "gold")
+        name, _ = create(bundle, **before)
+    runtime("update", flag, schema, name)
+    directory = resctrl / (before or {}).get("closID", name)
+    assert (directory / "schemata").read_text().startswith(f"{schema}\n")
+    assert (directory / "tasks").read_text() == str(runtime.state(name)["pid"])
+    stored = json.loads((runtime.root / name / "config.json").read_text())["linux"]["intelRdt"]
+    assert stored == {**(before or {}), member: schema}
+    runtime("delete", "--force", name)
+    assert groups(resctrl) - {"gold"} == set()

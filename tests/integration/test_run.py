@@ -1,16 +1,11 @@
 """`run` in the foreground, terminals, console sockets, pid files and descriptors: seen from both sides."""
 
-import array
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import pty
 import select
 import signal
 import socket
-import struct
 import subprocess
 import termios
 import threading
@@ -18,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from terminals import ConsoleSocket, Terminal, read_all
 
 TRAPS = """
 for s in TERM INT USR1 USR2 HUP QUIT CONT; do trap "echo got $s" $s; done
@@ -54,77 +50,21 @@ class Foreground:
         return self.process.returncode
 
 
-class Terminal:
-    """A `run` on a terminal of which we are the other side."""
-
-    def __init__(self, bundle, *flags, size=(33, 77), ids=None, **kwargs):
-        bundle.process["terminal"] = True
-        bundle.write()
-        self.name = bundle.runtime.new_id()
-        self.master, self.slave = pty.openpty()
-        self.resize(*size)
-        self.before = termios.tcgetattr(self.slave)
-        self.output = b""
-        command = bundle.runtime.command("run", "--bundle", bundle.path, *flags, self.name)
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), self.slave) | kwargs
-        self.process = subprocess.Popen(command, start_new_session=True, preexec_fn=self._take, **streams)
-
-    def _take(self):
-        fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def send(self, data):
-        os.write(self.master, data)
-
-    def read(self, seconds=10):
-        ready, _, _ = select.select([self.master], [], [], seconds)
-        return os.read(self.master, 65536) if ready else b""
-
-    def expect(self, text, seconds=10):
-        """Reads until the text has come; returns what came before it, and forgets both."""
-        deadline = time.monotonic() + seconds
-        while text.encode() not in self.output:
-            data = self.read(max(0, deadline - time.monotonic()))
-            if not data:
-                pytest.fail(f"{text!r} did not come: {self.output!r}")
-            self.output += data
-        before, _, self.output = self.output.partition(text.encode())
-        return before.decode(errors="replace")
-
-    def wait(self, seconds=20):
-        """Reads on until the end; returns the exit status."""
-        deadline = time.monotonic() + seconds
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"still running: {self.output!r}"
-            self.output += self.read(0.02)
-        while data := self.read(0):
-            self.output += data
-        return self.process.returncode
-
-    def modes(self):
-        return termios.tcgetattr(self.slave)
-
-    def close(self):
-        for fd in (self.master, self.slave):
-            with contextlib.suppress(OSError):
-                os.close(fd)
-
-
 @pytest.fixture
 def terminal(bundle):
+    """Runs the bundle on a terminal."""
     opened = []
 
     def make(*flags, **kwargs):
-        opened.append(Terminal(bundle, *flags, **kwargs))
+        bundle.process["terminal"] = True
+        bundle.write()
+        name = bundle.runtime.new_id()
+        opened.append(Terminal(bundle.runtime.command("run", "--bundle", bundle.path, *flags, name), **kwargs))
+        opened[-1].name = name
         return opened[-1]
 
     yield make
     for one in opened:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
         one.close()
 
 
@@ -629,60 +569,6 @@ def test_the_runtimes_terminal_is_not_inside(bundle, terminal):
 
 
 # ---- console sockets
-
-
-class ConsoleSocket:
-    """What a client listens on. It takes the connection only when asked to, as containerd does."""
-
-    def __init__(self, path):
-        self.path = path
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(str(path))
-        self.listener.listen(1)
-        self.master = -1
-
-    def receive(self):
-        """Returns the payload, how many messages there were, and the descriptors."""
-        self.listener.settimeout(10)
-        connection, _ = self.listener.accept()
-        messages, fds = [], array.array("i")
-        with connection:
-            connection.settimeout(10)
-            while True:
-                data, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4 * 64))
-                if not data:
-                    break
-                messages.append((data, [(level, kind, len(content)) for level, kind, content in ancillary]))
-                for _, _, content in ancillary:
-                    fds.frombytes(content)
-        self.master = fds[0] if fds else -1
-        return messages, list(fds)
-
-    def close(self):
-        self.listener.close()
-        if self.master >= 0:
-            os.close(self.master)
-
-
-@pytest.fixture
-def console(tmp_path):
-    socket_path = ConsoleSocket(tmp_path / "console.sock")
-    yield socket_path
-    socket_path.close()
-
-
-def read_all(fd, seconds=10):
-    deadline, output = time.monotonic() + seconds, b""
-    while time.monotonic() < deadline:
-        ready, _, _ = select.select([fd], [], [], deadline - time.monotonic())
-        try:
-            data = os.read(fd, 65536) if ready else b""
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return output
-        output += data
-    pytest.fail(f"no end: {output!r}")
 
 
 @pytest.mark.parametrize("command", ["create", "run"])
