@@ -2,6 +2,7 @@
 
 import posix
 import sys
+from _io import TextIOWrapper
 
 from ..clients.diff import unified
 from ..clients.entry import Entry, taken_out
@@ -44,6 +45,8 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
     arguments("configure", rest, 1, 1)
     if rest[0] not in CLIENTS:
         raise UsageError(f'pyruntime: "configure" knows no client {rest[0]!r}: it is one of {", ".join(CLIENTS)}')
+    if isinstance(sys.stdout, TextIOWrapper):  # files are UTF-8, whatever the terminal is
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     name = str(values["name"])
     new: str | None
     _check(values, name)
@@ -76,6 +79,8 @@ def _check(values: "Values", name: str) -> None:
         raise UsageError(f'invalid value "{name}" for flag -name: letters, digits and _ . - make a name')
     if name in TAKEN:
         raise UsageError(f'invalid value "{name}" for flag -name: clients have a runtime of that name')
+    if not str(values["config"]).isprintable():
+        raise UsageError(f"invalid value {values['config']!r} for flag -config: a character cannot be printed")
     if values["containerd-version"] not in (0, 1, 2):
         raise UsageError(f'invalid value "{values["containerd-version"]}" for flag -containerd-version: it is 1 or 2')
     if values["remove"] and values["set-as-default"]:

@@ -489,6 +489,7 @@ def test_what_is_no_file_is_refused(call, tmp_path, kind):
         (("docker", "--name", "a/b"), 'invalid value "a/b" for flag -name'),
         (("docker", "--name", ""), 'invalid value "" for flag -name'),
         (("docker", "--name", "-x"), 'invalid value "-x" for flag -name'),
+        (("docker", "--name", "a\n"), "letters, digits and _ . - make a name"),
         (("docker", "--name", "runc"), "clients have a runtime of that name"),
         (("containerd", "--containerd-version", "3"), "it is 1 or 2"),
         (("docker", "--remove", "--set-as-default"), "exclude each other"),
@@ -500,6 +501,30 @@ def test_misuse(call, tmp_path, words, message):
     assert message in err.replace('\\"', '"')
     assert out.startswith("Incorrect Usage.")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["config", "runtime-path"])
+@pytest.mark.parametrize("value", ["/x\n/y", "/x\x1b[31m", "/x\udcff"])
+def test_paths_that_cannot_be_shown_are_refused(capfd, tmp_path, flag, value):
+    words = {"config": str(tmp_path / "f"), "runtime-path": "/bin/true", flag: value}
+    flags = [word for name, text in words.items() for word in (f"--{name}", text)]
+    assert main.main(["configure", "docker", *flags]) == 1
+    err = capfd.readouterr().err
+    assert f"for flag -{flag}: a character cannot be printed" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_the_difference_is_utf_8_in_every_locale(tmp_path, locale):
+    (tmp_path / "f").write_text('{\n"label": "\u0141\u00f3d\u017a"\n}\n')
+    program = "import sys; sys.path.insert(0, sys.argv[1]); from pyruntime.cli.main import main; main(sys.argv[2:])"
+    words = ("configure", "docker", "--config", str(tmp_path / "f"), "--runtime-path", "/bin/true")
+    top = str(GOLDEN.parent.parent)
+    environment = {"LC_ALL": locale, "PYTHONIOENCODING": "latin-1" if "8859" in locale else ""}
+    done = subprocess.run(
+        [sys.executable, "-c", program, top, *words], capture_output=True, check=True, env=environment
+    )
+    assert '\n+"label": "\u0141\u00f3d\u017a",\n' in done.stdout.decode()
 
 
 # ---- which program, which file, which version
