@@ -7,7 +7,7 @@ from _io import TextIOWrapper
 from ..clients.diff import unified
 from ..clients.entry import Entry, taken_out
 from ..clients.files import ConfigFile
-from ..errors import PyruntimeError, UsageError
+from ..errors import PyruntimeError, UsageError, os_error
 from ..paths import absolute
 from .flags import Flag, arguments
 
@@ -154,7 +154,10 @@ def _finish(client: "Client", file: ConfigFile, new: str | None, *, dry_run: boo
     print(unified(old, new, file.path), end="", flush=True)
     if dry_run:
         return 0
-    backup = file.replace(new)
+    try:
+        backup = file.replace(new)
+    except OSError as error:
+        raise PyruntimeError(f"{file.path} cannot be written: {os_error(error)}") from None
     print(
         f"{file.path} is {'removed' if new is None else 'written'}" + (f"; the old one is {backup}" if backup else "")
     )

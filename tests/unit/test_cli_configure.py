@@ -411,7 +411,7 @@ def test_a_write_that_fails_leaves_everything_as_it_was(call, tmp_path, monkeypa
     status, _, err = call("docker", "--config", file, *words)
     monkeypatch.undo()
     assert status == 1
-    assert "no space left on device" in err
+    assert f"{file} cannot be written: {file}: no space left on device" in err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
