@@ -225,6 +225,8 @@ def test_the_rest_stays_byte_for_byte(client, data):
     if client != "docker":
         lines = iter(new.splitlines(keepends=True))
         assert all(any(line.rstrip("\r\n") == other.rstrip("\r\n") for other in lines) for line in old.splitlines(True))
+    if "\r\n" in old and "\n" not in old.replace("\r\n", ""):
+        assert "\n" not in new.replace("\r\n", "")
     before = json.loads(old) if client == "docker" else tomllib.loads(old)
     after = json.loads(new) if client == "docker" else tomllib.loads(new)
     assert [name for name in after if name in before] == list(before)
@@ -424,6 +426,18 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(tmp_path):
         seen.replace("ours")
     assert file.read_text() == "newer"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_nobody_else_can_lay_a_file_where_the_new_one_is_written(call, tmp_path):
+    file, target = tmp_path / "daemon.json", tmp_path / "target"
+    file.write_text("{}")
+    (tmp_path / f".daemon.json.{os.getpid()}").symlink_to(target)
+    status, _, err = call("docker", "--config", file)
+    assert status == 1
+    assert "file exists" in err
+    assert file.read_text() == "{}"
+    assert not target.exists()
+    assert backups(tmp_path) == []
 
 
 # ---- what is wrong
