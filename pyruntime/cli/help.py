@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .flags import Flag
 
 COMMANDS = {
+    "configure": "add this runtime to the configuration of docker, containerd, podman or crio",
     "create": "create a container",
     "delete": "delete what a container holds",
     "events": "show a container's statistics, and that it ran out of memory",

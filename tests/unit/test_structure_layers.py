@@ -26,7 +26,8 @@ LAYERS = {
     "plan": {"pyruntime", "errors", "paths", "config"},
     "state": {"pyruntime", "errors", "paths", "config"},
     "run": {"pyruntime", "errors", "paths", "_build", "config", "plan", "state"},
-    "cli": {"pyruntime", "errors", "paths", "_build", "image", "config", "plan", "state", "run"},
+    "clients": {"errors", "config"},
+    "cli": {"pyruntime", "errors", "paths", "_build", "image", "config", "plan", "state", "run", "clients"},
     "__main__": {"cli"},
 }
 # the compiler of plans reads no file, asks the kernel nothing and looks at no clock
