@@ -258,7 +258,7 @@ def _has_own_version(name: str) -> bool:
 
 def _library(found: Driver, directory: str, name: str, files: "set[tuple[int, int]]") -> "Library | None":
     """Returns a library, None if it is for another machine, a second name of one, or no library."""
-    path = found.root.regular(f"{directory}/{name}")
+    path = found.root.regular(directory, name)
     if not path:
         return None
     source = found.root.at(path)

@@ -39,9 +39,9 @@ def find(driver: "Driver") -> list[File]:
     return [*_binaries(driver), *_configuration(driver), *_firmware(driver), *_sockets(driver.host)]
 
 
-def _first(root: "Root", paths: list[str]) -> str:
-    for path in paths:
-        if found := root.regular(path):
+def _first(root: "Root", directories: list[str], name: str) -> str:
+    for directory in directories:
+        if found := root.regular(directory, name):
             return root.at(found)
     return ""
 
@@ -50,7 +50,7 @@ def _binaries(driver: "Driver") -> list[File]:
     found = []
     directories = _present(driver, BINARY_DIRECTORIES)
     for name, classes in BINARIES.items():
-        if source := _first(driver.root, [f"{directory}/{name}" for directory in directories]):
+        if source := _first(driver.root, directories, name):
             found.append(File("binary", source, f"/usr/bin/{name}", classes))
     return found
 
@@ -66,7 +66,7 @@ def _configuration(driver: "Driver") -> list[File]:
     directories = _present(driver, CONFIGURATION_DIRECTORIES)
     for row, top, classes in CONFIGURATION:
         name = row.replace("VERSION", driver.version)
-        if source := _first(driver.root, [f"{directory}/{name}" for directory in directories]):
+        if source := _first(driver.root, directories, name):
             found.append(File("configuration", source, f"{top}/{name}", classes))
     return found
 
@@ -89,7 +89,7 @@ def _firmware(driver: "Driver") -> list[File]:
         names = [name for name in sorted(names) if name.startswith("gsp") and name.endswith(".bin")]
         found = []
         for name in names:
-            if source := _first(driver.root, [f"{directory}/{name}"]):
+            if source := _first(driver.root, [directory], name):
                 found.append(File("firmware", source, f"/lib/firmware/nvidia/{driver.version}/{name}", FIRMWARE))
         if found:
             return found

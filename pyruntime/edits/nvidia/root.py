@@ -59,10 +59,17 @@ class Root:
         except OSError:
             return ""
 
-    def regular(self, path: str) -> str:
-        """Returns the path of a regular file without links, "" if there is none."""
-        found = self.find(path)
-        return found if found and S_ISREG(posix.lstat(self.at(found)).st_mode) else ""
+    def regular(self, directory: str, name: str) -> str:
+        """Returns the path of a regular file without links, "" if there is none. `directory` is a resolved one."""
+        path = f"{directory.rstrip('/')}/{name}"
+        try:
+            mode = posix.lstat(self.at(path)).st_mode
+            if S_ISLNK(mode) or "/" in name:
+                path = self.resolve(path)
+                mode = posix.lstat(self.at(path)).st_mode
+        except OSError:
+            return ""
+        return path if S_ISREG(mode) else ""
 
     def entries(self, path: str) -> list[str]:
         """Returns the names in a resolved directory; none if it is not there."""
