@@ -13,6 +13,7 @@ COMMANDS = {
     "events": "show a container's statistics, and that it ran out of memory",
     "exec": "run one more program in a container",
     "features": "show what this runtime can do",
+    "gpu": "show the GPUs of this host, and what a container would get",
     "kill": "send a signal to a container",
     "list": "list containers",
     "pause": "freeze the processes of a container",

@@ -21,6 +21,10 @@ import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.fakes.driver import FakeHost  # noqa: E402 (found through the path above)
+
 LISTS = Path(__file__).resolve().parent / "imports"
 BUSYBOX = Path("/bin/busybox")
 
@@ -89,8 +93,10 @@ def without_root(work: Path) -> dict[str, list[str]]:
     """Returns what the commands import that touch nothing."""
     bundle = make_bundle(work, "/bin/busybox", "true")
     (work / "spec").mkdir()
+    host = ("--host-root", str(FakeHost(work / "host").make().root))
     return {
         "features": imported(work, "features"),
+        "gpu": imported(work, "gpu", *host),
         "plan": imported(work, "plan", str(bundle)),
         "spec": imported(work, "spec", "-b", str(work / "spec")),
     }

@@ -44,7 +44,7 @@ def flags_of(text):
 
 
 # how the page says what the code has as a default
-DEFAULTS = {"False": {"off"}, "": {"none", "the current directory", "standard error", "/run/pyruntime"}}
+DEFAULTS = {"False": {"off"}, "[]": {"none"}, "": {"none", "the current directory", "standard error", "/run/pyruntime"}}
 
 
 def declared(flags):

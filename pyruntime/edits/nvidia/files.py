@@ -72,15 +72,15 @@ IN_DIRECTORIES = {"libvdpau_nvidia": "vdpau"}
 # the X server looks for its modules in a tree of its own
 X_MODULES = {"nvidia_drv": "xorg/modules/drivers", "libglxserver_nvidia": "xorg/modules/extensions"}
 
-# names that programs open beside the SONAME: (link, SONAME of the target, target as it stands in the link)
+# names that programs open beside the SONAME: (link, SONAME of the target, target as it stands in the link, class)
 LINKS = (
-    ("libcuda.so", "libcuda.so.1", "libcuda.so.1"),
-    ("libnvidia-ml.so", "libnvidia-ml.so.1", "libnvidia-ml.so.1"),
-    ("libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1", "libnvidia-opticalflow.so.1"),
-    ("libnvcuvid.so", "libnvcuvid.so.1", "libnvcuvid.so.1"),
-    ("libnvidia-encode.so", "libnvidia-encode.so.1", "libnvidia-encode.so.1"),
-    ("libGLX_indirect.so.0", "libGLX_nvidia.so.0", "libGLX_nvidia.so.0"),
-    ("gbm/nvidia-drm_gbm.so", "libnvidia-allocator.so.1", "../libnvidia-allocator.so.1"),
+    ("libcuda.so", "libcuda.so.1", "libcuda.so.1", "compute"),
+    ("libnvidia-ml.so", "libnvidia-ml.so.1", "libnvidia-ml.so.1", "utility"),
+    ("libnvidia-opticalflow.so", "libnvidia-opticalflow.so.1", "libnvidia-opticalflow.so.1", "video"),
+    ("libnvcuvid.so", "libnvcuvid.so.1", "libnvcuvid.so.1", "video"),
+    ("libnvidia-encode.so", "libnvidia-encode.so.1", "libnvidia-encode.so.1", "video"),
+    ("libGLX_indirect.so.0", "libGLX_nvidia.so.0", "libGLX_nvidia.so.0", "graphics"),
+    ("gbm/nvidia-drm_gbm.so", "libnvidia-allocator.so.1", "../libnvidia-allocator.so.1", "graphics"),
 )
 
 BINARIES = {

@@ -108,6 +108,26 @@ def _is_bus(name: str, bus: str) -> bool:
 
 def add_driver(edits: Edits, driver: "Driver", classes: "frozenset[str]", image: "Image | None" = None) -> None:
     """Adds libraries, other files and control nodes. Raises DriverError if one is missing that CUDA needs."""
+    _add_control(edits, driver, classes)
+    edits.cache = Cache()
+    edits.cache.compat = driver.version
+    for library in driver.libraries:
+        if classes.intersection(library.classes) and (library.bits == 64 or "compat32" in classes):
+            place = library_directory(library, image)
+            _add_library(edits, edits.cache, library, place)
+            if library.bits == 64:
+                _add_links(edits, driver, library, place, classes)
+    for file in driver.files:
+        if classes.intersection(file.classes):
+            options = SOCKET_OPTIONS if file.kind == "socket" else FILE_OPTIONS
+            edits.mounts.append(Mount(file.source, file.path, options))
+    if image is not None and image.readonly:
+        edits.mount_links()
+    if image is not None and not image.cached:
+        edits.cache = None
+
+
+def _add_control(edits: Edits, driver: "Driver", classes: "frozenset[str]") -> None:
     for node, wanted in driver.control:
         if not wanted or classes.intersection(wanted):
             _add_node(edits, node)
@@ -119,22 +139,9 @@ def add_driver(edits: Edits, driver: "Driver", classes: "frozenset[str]", image:
             reason = "compute was requested, but " if wanted_text else ""
             raise DriverError(f"{reason}{path} cannot be used: {why}")
         edits.notes.append(f"{path} is left out: {why}")
-    edits.cache = Cache()
-    edits.cache.compat = driver.version
-    for library in driver.libraries:
-        if classes.intersection(library.classes) and (library.bits == 64 or "compat32" in classes):
-            _add_library(edits, edits.cache, driver, library, library_directory(library, image))
-    for file in driver.files:
-        if classes.intersection(file.classes):
-            options = SOCKET_OPTIONS if file.kind == "socket" else FILE_OPTIONS
-            edits.mounts.append(Mount(file.source, file.path, options))
-    if image is not None and image.readonly:
-        edits.mount_links()
-    if image is not None and not image.cached:
-        edits.cache = None
 
 
-def _add_library(edits: Edits, cache: Cache, driver: "Driver", library: "Library", place: str) -> None:
+def _add_library(edits: Edits, cache: Cache, library: "Library", place: str) -> None:
     for name in dict.fromkeys((library.name, library.soname)):
         edits.mounts.append(Mount(library.source, f"{place}/{name}", FILE_OPTIONS))
     if library.directory in X_MODULES.values():
@@ -142,8 +149,6 @@ def _add_library(edits: Edits, cache: Cache, driver: "Driver", library: "Library
     cache.libraries.append((library.soname, f"{place}/{library.soname}", library.bits))
     if place not in cache.directories:
         cache.directories.append(place)
-    if library.bits == 64:
-        _add_links(edits, driver, library, place)
 
 
 def library_directory(library: "Library", image: "Image | None") -> str:
@@ -154,8 +159,8 @@ def library_directory(library: "Library", image: "Image | None") -> str:
     return f"{place}/{library.directory}" if library.directory else place
 
 
-def _add_links(edits: Edits, driver: "Driver", library: "Library", place: str) -> None:
-    names = [(link, target) for link, soname, target in LINKS if soname == library.soname]
+def _add_links(edits: Edits, driver: "Driver", library: "Library", place: str, classes: "frozenset[str]") -> None:
+    names = [(link, target) for link, soname, target, of in LINKS if soname == library.soname and of in classes]
     names += [(link, library.soname) for link, soname in driver.links if soname == library.soname]
     for link, target in dict(names).items():
         edits.links.append(Link(f"{place}/{link}", target, library.source))
