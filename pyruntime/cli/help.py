@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .flags import Flag
 
 COMMANDS = {
+    "cdi": "generate or list files of the Container Device Interface",
     "create": "create a container",
     "delete": "delete what a container holds",
     "events": "show a container's statistics, and that it ran out of memory",

@@ -14,6 +14,7 @@ SIGCHLD = 17
 # each is a module beside this one
 COMMANDS = frozenset(
     (
+        "cdi",
         "create",
         "delete",
         "events",

@@ -95,6 +95,7 @@ def without_root(work: Path) -> dict[str, list[str]]:
     (work / "spec").mkdir()
     host = ("--host-root", str(FakeHost(work / "host").make().root))
     return {
+        "cdi": imported(work, "cdi", "list", "--spec-dir", str(work / "spec")),
         "features": imported(work, "features"),
         "gpu": imported(work, "gpu", *host),
         "plan": imported(work, "plan", str(bundle)),
