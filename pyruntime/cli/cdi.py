@@ -6,6 +6,7 @@ from .flags import Flag, arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..config.model import Json
     from .flags import Values
     from .main import Context
 
@@ -94,12 +95,12 @@ def _list(context: "Context", values: "Values") -> int:
     given: list[str] = values["spec-dir"]  # type: ignore[assignment]
     registry = load(given or context.settings().spec_dirs)
     rows = sorted((name, spec.path) for name, spec in registry.devices.items())
-    conflicts = [
-        f"{name} is described twice: by {' and by '.join(paths)}" for name, paths in registry.conflicts.items()
-    ]
-    problems: list[Json] = [f"{path}: {problem}" for path, problem in registry.problems.items()] + conflicts
+    problems: list[Json] = [f"{path}: {problem}" for path, problem in registry.problems.items()]
+    for name, paths in registry.conflicts.items():
+        problems.append(f"{name} is described twice: by {' and by '.join(paths)}")
     if values["json"]:
-        print(pretty({"devices": [{"name": name, "file": path} for name, path in rows], "problems": problems}))
+        devices: list[Json] = [{"name": name, "file": path} for name, path in rows]
+        print(pretty({"devices": devices, "problems": problems}))
         return 0
     for name, path in rows:
         print(f"{name}  {path}")
