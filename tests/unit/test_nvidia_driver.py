@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pyruntime.edits.nvidia import driver, nodes
+from pyruntime.edits.nvidia import driver, ldcache, nodes
 from pyruntime.edits.nvidia.root import Root
 from pyruntime.errors import DriverError
 from tests.fakes.driver import LIBRARIES, MACHINE, REAL_NODES, TWO_GPUS, VERSION, FakeGpu, FakeHost
@@ -85,6 +85,21 @@ def test_alternatives_of_debian(tmp_path):
     host.link(f"{top}/libcuda.so.1", f"/etc/alternatives/nvidia--libcuda.so.1-{MACHINE}-linux-gnu")
     host.link(f"etc/alternatives/nvidia--libcuda.so.1-{MACHINE}-linux-gnu", f"/{host.libraries}/libcuda.so.1")
     assert len(names(discover(host))) == len(LIBRARIES)
+
+
+def test_a_directory_that_only_the_cache_knows(tmp_path):
+    host = FakeHost(tmp_path, libraries="srv/driver").make()
+    assert discover(host).version == ""
+    entries = [ldcache.Entry("libcuda.so.1", "/srv/driver/libcuda.so.1", 0x303)]
+    host.write("etc/ld.so.cache", ldcache.build(ldcache.Cache(entries)))
+    assert len(names(discover(host))) == len(LIBRARIES)
+
+
+@pytest.mark.parametrize("cache", [b"", b"garbage", ldcache.MAGIC + bytes(100), b"\0" * (33 << 20)])
+def test_a_cache_that_is_broken(tmp_path, cache):
+    host = FakeHost(tmp_path, libraries="srv/driver").make()
+    host.write("etc/ld.so.cache", cache)
+    assert discover(host).version == ""
 
 
 def test_links_into_a_store(tmp_path):

@@ -11,6 +11,7 @@ from . import gpus as gpu
 from . import nodes
 from .elf import AARCH64, I386, X86_64, BadElf, read_file
 from .files import (
+    CUDA_OF_BRANCH,
     IN_DIRECTORIES,
     LIBRARIES,
     LIBRARY_DIRECTORIES,
@@ -57,8 +58,8 @@ class Driver:
     "" where there is none. `missing` says of device nodes why they are not there, `notes` is for people to read."""
 
     __slots__ = (
-        "control", "files", "gpus", "host", "libraries", "links", "machine", "majors", "missing", "module", "notes",
-        "place", "root", "version",
+        "control", "cuda", "files", "gpus", "host", "libraries", "links", "machine", "majors", "missing", "module",
+        "notes", "place", "root", "version",
     )  # fmt: skip
 
     def __init__(self, host: Root, root: Root, place: str) -> None:
@@ -68,6 +69,8 @@ class Driver:
         self.machine = posix.uname().machine
         self.module = ""
         self.version = ""
+        # by the table, unless NVML has been asked; "" if not known
+        self.cuda = ""
         self.libraries: list[Library] = []
         # names beside the libraries that programs open: (link, SONAME)
         self.links: list[tuple[str, str]] = []
@@ -150,6 +153,12 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isascii() and part.isdigit())
 
 
+def cuda_of(version: str) -> str:
+    """Returns the version of CUDA that a driver brings, "" if the table does not have its branch."""
+    branch = version.partition(".")[0]
+    return CUDA_OF_BRANCH.get(int(branch), "") if branch.isascii() and branch.isdigit() else ""
+
+
 def discover(host_root: str = "", driver_root: str = "", machine: str = "") -> Driver:
     """Returns what there is. Nothing is refused here, and nothing is written.
 
@@ -163,6 +172,7 @@ def discover(host_root: str = "", driver_root: str = "", machine: str = "") -> D
     found.machine = machine or found.machine
     found.module = module
     found.version = _library_version(place.versions, module)
+    found.cuda = cuda_of(found.version)
     if found.version:
         from .others import find
 
@@ -205,7 +215,24 @@ def _choose(candidates: "list[tuple[Root, str]]", module: str) -> _Place:
             return place
         if chosen is None or (place.versions and not chosen.versions):
             chosen = place
-    return chosen or _Place(*candidates[0])
+    chosen = chosen or _Place(*candidates[0])
+    if not chosen.versions or (module and module not in chosen.versions):
+        _look_into_cache(chosen)
+    return chosen
+
+
+def _look_into_cache(place: _Place) -> None:
+    """Adds the directories that the linker of the place finds libraries in, for layouts that the list does not have."""
+    from . import ldcache
+
+    data = place.root.read_bytes("/etc/ld.so.cache", ldcache.MOST_BYTES)
+    if not data:
+        return
+    try:
+        for directory in ldcache.directories(data, [f"{name}1" for name in KNOWN_BY]):
+            place.add(directory)
+    except ldcache.BadCache:
+        return  # the linker of that place would not read it either
 
 
 def _library_version(versions: list[str], module: str) -> str:

@@ -30,9 +30,10 @@ class Gpu:
     """One GPU. `index` is NVML's, which counts by bus id; `minor` is the number of /dev/nvidiaN, and another one.
 
     `uuid` is "" where it is not known: the driver has none before the GPU is first used. `drm` are names in /dev/dri.
+    `arch` (the compute capability) and `brand` are "" until NVML has been asked.
     """
 
-    __slots__ = ("bus", "drm", "index", "migs", "minor", "model", "uuid")
+    __slots__ = ("arch", "brand", "bus", "drm", "index", "migs", "minor", "model", "uuid")
 
     def __init__(self, index: int, minor: int, uuid: str, bus: str, model: str = "") -> None:
         self.index = index
@@ -40,6 +41,7 @@ class Gpu:
         self.uuid = uuid
         self.bus = bus
         self.model = model
+        self.arch = self.brand = ""
         self.drm: list[str] = []
         self.migs: list[Mig] = []
 

@@ -1,6 +1,5 @@
 """What was found and what would be injected, as JSON values and as tables for people."""
 
-from .files import CUDA_OF_BRANCH
 from .nodes import gpu_node
 
 TYPE_CHECKING = False
@@ -16,12 +15,6 @@ if TYPE_CHECKING:
 GAP = 2
 
 
-def cuda_of(version: str) -> str:
-    """Returns the version of CUDA that a driver brings, "" if the table does not have its branch."""
-    branch = version.partition(".")[0]
-    return CUDA_OF_BRANCH.get(int(branch), "") if branch.isascii() and branch.isdigit() else ""
-
-
 # ---- JSON
 
 
@@ -35,7 +28,7 @@ def describe(driver: "Driver") -> "dict[str, Any]":
         "driver": {
             "module": driver.module,
             "libraries": driver.version,
-            "cuda": cuda_of(driver.version),
+            "cuda": driver.cuda,
             "root": driver.root.at(driver.place or "/"),
             "hostRoot": driver.host.at("/"),
             "directories": [{"path": path, "libraries": count} for path, count in directories.items()],
@@ -85,6 +78,8 @@ def _gpu(driver: "Driver", gpu: "Gpu") -> "dict[str, Any]":
         "minor": gpu.minor,
         "bus": gpu.bus,
         "model": gpu.model,
+        "computeCapability": gpu.arch,
+        "brand": gpu.brand,
         "device": f"/dev/nvidia{gpu.minor}",
         "dri": [f"/dev/dri/{name}" for name in gpu.drm],
         "problem": problem,
