@@ -7,9 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..edits.edits import Edits
     from ..edits.nvidia.driver import Driver
-    from ..edits.nvidia.request import Request
     from ..edits.nvidia.rootfs import Image
     from ..edits.settings import Settings
     from .flags import Values
@@ -26,6 +24,7 @@ Nothing is changed, and no rights are needed.
 FLAGS = (
     Flag("json", False, "print JSON"),
     Flag("explain", [], "what a bundle, or a variable NAME=VALUE, would inject; may be repeated for variables"),
+    Flag("no-nvml", False, "do not ask NVML, which may take seconds"),
     Flag("driver-root", "", "directory that holds the driver's files (default: the usual places)"),
     Flag("host-root", "", "directory below which /proc, /sys and /dev are looked for"),
 )
@@ -44,9 +43,24 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         found = _explain(asked, driver, settings)
         print(pretty(found) if values["json"] else report.explained(found))
     else:
-        found = report.describe(driver)
+        found = report.describe(driver, "not asked" if values["no-nvml"] else _ask(driver))
         print(pretty(found) if values["json"] else report.table(found))
     return 0
+
+
+def _ask(driver: "Driver") -> str:
+    """Asks NVML; returns what went wrong."""
+    from ..errors import DriverError
+
+    if not driver.module or not driver.version:
+        return "not asked"
+    from ..edits.nvidia.nvml import ask
+
+    try:
+        ask(driver)
+    except DriverError as error:
+        return str(error)
+    return ""
 
 
 def find_driver(values: "Values", settings: "Settings") -> "Driver":
@@ -57,34 +71,24 @@ def find_driver(values: "Values", settings: "Settings") -> "Driver":
 
 
 def _explain(asked: list[str], driver: "Driver", settings: "Settings") -> "dict[str, Any]":
-    from ..edits.nvidia import report, request
+    from ..edits import inject
+    from ..edits.nvidia import nvml, report
+    from ..edits.nvidia.request import Request
 
-    variables = [text for text in asked if text.startswith("NVIDIA_") and "=" in text]
+    variables = [text for text in asked if text.startswith(("NVIDIA_", "CUDA_")) and "=" in text]
     image: Image | None = None
     if len(variables) == len(asked):
         config: Any = {"process": {"env": variables}}
     else:
         config, image = _bundle(asked, driver)
-    found = request.find(config, settings)
-    if found is None:
-        found = request.Request("nothing is requested", (), ())
-        return report.explain(found, _nothing())
-    edits = _edits(found, driver, image)
-    if not settings.enable:
+    wanted = inject.find(config, settings, enabled=True)
+    edits = inject.gather(wanted, settings, driver, image, nvml.ask)
+    shown = wanted.request
+    if shown is None:
+        shown = Request("CDI" if wanted.devices else "nothing is requested", tuple(wanted.devices), ())
+    elif not settings.enable:
         edits.notes.append("not injected before an administrator enables it: enable = true under [nvidia]")
-    return report.explain(found, edits)
-
-
-def _nothing() -> "Edits":
-    from ..edits.edits import Edits
-
-    return Edits()
-
-
-def _edits(request: "Request", driver: "Driver", image: "Image | None") -> "Edits":
-    from ..edits.nvidia.select import select
-
-    return select(request, driver, image)
+    return report.explain(shown, edits)
 
 
 def _bundle(asked: list[str], driver: "Driver") -> "tuple[Any, Image]":
@@ -99,4 +103,4 @@ def _bundle(asked: list[str], driver: "Driver") -> "tuple[Any, Image]":
     path = enter_bundle(asked[0])
     config = Bundle(path).config
     readonly = config["root"].get("readonly", False)
-    return config, look(root_path(config, path), driver.machine, readonly=readonly)
+    return config, look(root_path(config, path), driver.machine, readonly=readonly, version=driver.version)

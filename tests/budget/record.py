@@ -97,7 +97,7 @@ def without_root(work: Path) -> dict[str, list[str]]:
     return {
         "cdi": imported(work, "cdi", "list", "--spec-dir", str(work / "spec")),
         "features": imported(work, "features"),
-        "gpu": imported(work, "gpu", *host),
+        "gpu": imported(work, "gpu", "--no-nvml", *host),
         "plan": imported(work, "plan", str(bundle)),
         "spec": imported(work, "spec", "-b", str(work / "spec")),
     }

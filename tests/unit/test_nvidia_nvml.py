@@ -1,5 +1,6 @@
 """nvml.py asks the driver's own library, a stub here, and takes no harm from it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pyruntime.cli.main import main
 from pyruntime.edits.nvidia import driver, nvml
 from pyruntime.errors import DriverError
 from tests.fakes.driver import VERSION, FakeGpu, FakeHost
@@ -134,3 +136,24 @@ def test_no_child_is_left(host):
     nvml.ask(discover(host))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_the_command_shows_what_nvml_says(host, capfd):
+    assert main(["gpu", "--host-root", str(host.root)]) == 0
+    text = capfd.readouterr().out
+    assert "NVML           answers" in text
+    assert "GPU-1" in text
+    assert "MIG-a" in text
+    assert "(9.0)" in text
+    assert main(["gpu", "--json", "--no-nvml", "--host-root", str(host.root)]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["driver"]["nvml"] == "not asked"
+    assert found["gpus"][0]["uuid"] == ""
+
+
+def test_the_command_does_without_nvml(host, stub, capfd):
+    stub[1].write_text("init 9")
+    assert main(["gpu", "--json", "--host-root", str(host.root)]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert "Driver Not Loaded" in found["driver"]["nvml"]
+    assert len(found["gpus"]) == 2

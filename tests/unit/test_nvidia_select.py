@@ -6,7 +6,8 @@ import os
 import pytest
 
 from pyruntime.edits import form
-from pyruntime.edits.nvidia import driver, select
+from pyruntime.edits.nvidia import driver, ldcache, select
+from pyruntime.edits.nvidia.compat import Compat
 from pyruntime.edits.nvidia.request import Request
 from pyruntime.edits.nvidia.rootfs import Image
 from pyruntime.errors import DriverError
@@ -219,8 +220,78 @@ def test_the_cache(host):
     edits = selected(host, "all", classes=["compute", "video"])
     assert ("libcuda.so.1", f"{LIB}/libcuda.so.1", 64) in edits.cache.libraries
     assert edits.cache.directories == [LIB, f"{LIB}/vdpau"]
-    assert edits.cache.compat == VERSION
+    assert edits.cache.compat == ""
+    assert selected(host, "all", image=None).cache.compat == VERSION
     assert selected(host, "all", image=Image("/usr/lib", "/usr/lib32", cached=False)).cache is None
+
+
+def test_cuda_of_the_image(host):
+    """It comes first in the cache, and is not mounted."""
+    image = Image(LIB, "/usr/lib32")
+    image.compat = Compat("/usr/local/cuda/compat", "590.10", "13.5")
+    image.compat.libraries = [("libcuda.so.1", "/usr/local/cuda/compat/libcuda.so.1", 64)]
+    edits = selected(host, "all", image=image)
+    assert edits.cache.libraries[0] == image.compat.libraries[0]
+    assert edits.cache.directories == ["/usr/local/cuda/compat", LIB]
+    assert not [mount for mount in edits.mounts if "compat" in mount.source or "compat" in mount.destination]
+    made = ldcache.parse(ldcache.extend(None, edits.cache.libraries, MACHINE))
+    (entry,) = [entry for entry in made.entries if entry.name == "libcuda.so.1"]
+    assert entry.path == "/usr/local/cuda/compat/libcuda.so.1"
+    assert "590.10" in edits.notes[0]
+    assert selected(host, "all", image=image, classes=["utility"]).cache.directories == [LIB]
+
+
+# ---- requirements
+
+
+def required(host, text, *devices, image=None, ask=None):
+    request = Request("the test", devices or ("all",))
+    request.requirements = [("NVIDIA_REQUIRE_X", text)]
+    return select.select(request, driver.discover(str(host.root)), image, ask)
+
+
+def brands(found):
+    for gpu in found.gpus:
+        gpu.brand, gpu.arch = "tesla", f"{9 - gpu.index}.0"
+
+
+def test_requirements_that_the_version_answers(host):
+    """NVML is not asked: there is none."""
+    required(host, "cuda>=13.0 brand=tesla,driver<471")
+    with pytest.raises(DriverError, match=r"the image needs cuda>=13\.2, this driver \(580\.159\.04\) has CUDA 13\.0"):
+        required(host, "cuda>=13.2")
+
+
+def test_requirements_that_nvml_answers(host):
+    required(host, "brand=tesla,arch>=8", ask=brands)
+    with pytest.raises(DriverError, match=r"arch>=8\.5, this GPU has compute capability 8\.0"):
+        required(host, "arch>=8.5", ask=brands)
+    required(host, "arch>=8.5", "0", ask=brands)
+    with pytest.raises(DriverError, match="requirements about arch, which is not known"):
+        required(host, "arch>=8")
+
+
+def test_requirements_that_nvml_cannot_answer(host):
+    def ask(_):
+        raise DriverError("NVML did not answer")
+
+    with pytest.raises(DriverError, match="about brand, which only NVML knows: NVML did not answer"):
+        required(host, "brand=tesla", ask=ask)
+
+
+def test_requirements_without_a_gpu(host):
+    """What is said of GPUs holds of none."""
+    required(host, "arch>=99,brand=x,cuda>=12", "none")
+    with pytest.raises(DriverError, match="cuda>=14"):
+        required(host, "cuda>=14", "none")
+
+
+def test_requirements_that_the_cuda_of_the_image_meets(host):
+    image = Image(LIB, "/usr/lib32")
+    image.compat = Compat("/usr/local/cuda/compat", "590.10", "13.5")
+    required(host, "cuda>=13.2", image=image)
+    with pytest.raises(DriverError, match=r"cuda>=13\.6"):
+        required(host, "cuda>=13.6", image=image)
 
 
 def test_a_mismatch_of_versions(tmp_path):

@@ -59,6 +59,18 @@ def find(root: Rootfs, host_version: str) -> Compat | None:
     return found
 
 
+def find_in(path: str, host_version: str) -> Compat | None:
+    """Does the same for the root file system in a directory of the host."""
+    try:
+        fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return find(Rootfs(fd), host_version)
+    finally:
+        posix.close(fd)
+
+
 def _is_for(note: "dict[str, object] | None", version: str, host_version: str) -> bool:
     """Whether libraries of a version are made for a host's driver.
 

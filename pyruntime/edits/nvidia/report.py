@@ -18,8 +18,8 @@ GAP = 2
 # ---- JSON
 
 
-def describe(driver: "Driver") -> "dict[str, Any]":
-    """Returns all that discovery has found."""
+def describe(driver: "Driver", nvml: str) -> "dict[str, Any]":
+    """Returns all that discovery has found; `nvml` says why NVML has not been asked, "" if it has."""
     directories: dict[str, int] = {}
     for library in driver.libraries:
         directory = library.source.rpartition("/")[0]
@@ -33,6 +33,7 @@ def describe(driver: "Driver") -> "dict[str, Any]":
             "hostRoot": driver.host.at("/"),
             "directories": [{"path": path, "libraries": count} for path, count in directories.items()],
             "problem": _problem(driver),
+            "nvml": nvml,
         },
         "gpus": [_gpu(driver, gpu) for gpu in driver.gpus],
         "devices": [
@@ -134,11 +135,14 @@ def table(found: "dict[str, Any]") -> str:
     parts.append(f"libraries      {driver['libraries'] or 'none'}, below {driver['root']}")
     if driver["cuda"]:
         parts.append(f"CUDA           {driver['cuda']}")
+    if driver["module"] and driver["libraries"]:
+        parts.append(f"NVML           {driver['nvml'] or 'answers'}")
     if driver["problem"]:
         parts.append(f"problem        {driver['problem']}")
     gpus: list[tuple[Any, ...]] = [("GPU", "BUS", "DEVICE", "UUID", "MODEL")] if found["gpus"] else []
     for gpu in found["gpus"]:
-        gpus.append((gpu["index"], gpu["bus"], gpu["device"], gpu["uuid"] or "-", gpu["model"]))
+        model = f"{gpu['model']} ({gpu['computeCapability']})" if gpu["computeCapability"] else gpu["model"]
+        gpus.append((gpu["index"], gpu["bus"], gpu["device"], gpu["uuid"] or "-", model))
         for mig in gpu["mig"]:
             name = f"{gpu['index']}:{mig['index']}"
             model = f"GPU instance {mig['gpuInstance']}, compute instance {mig['computeInstance']}"

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # property -> its value for one GPU, "" if it is not known
-    Lookup = Callable[[str], str]
+    # property -> its value for one GPU, None if it does not matter
+    Lookup = Callable[[str], str | None]
 
 OPERATORS = (">=", "<=", "!=", "=", ">", "<")
 PROPERTIES = ("cuda", "driver", "arch", "brand")
@@ -59,9 +59,11 @@ def _fits(name: str, operator: str, value: str) -> bool:
     return all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
 
 
-def holds(constraint: tuple[str, str, str], value: str) -> bool:
+def holds(constraint: tuple[str, str, str], value: str | None) -> bool:
     """Whether a constraint holds for the value of its property."""
     name, operator, wanted = constraint
+    if value is None:
+        return True
     if name == "brand":
         return (value.lower() == wanted.lower()) == (operator == "=")
     found, needed = _numbers(value), _numbers(wanted)

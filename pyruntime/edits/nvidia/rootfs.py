@@ -10,6 +10,10 @@ from _stat import S_ISDIR, S_ISLNK, S_ISREG
 
 from ...errors import DriverError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .compat import Compat
+
 MOST_LINKS = 40
 ELOOP, ENOTDIR = 40, 20
 LOOK = posix.O_PATH | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -127,18 +131,22 @@ class Rootfs:
 
 class Image:
     """What select() has to know of a container: its library directories, 64 and 32 bits, whether its root is read-only,
-    and whether it uses a cache of libraries (musl does not)."""
+    whether it uses a cache of libraries (musl does not), and a CUDA of its own that is to be used."""
 
-    __slots__ = ("cached", "directories", "readonly")
+    __slots__ = ("cached", "compat", "directories", "readonly")
 
     def __init__(self, directory: str, directory_32: str, *, readonly: bool = False, cached: bool = True) -> None:
         self.directories = {64: directory, 32: directory_32}
         self.readonly = readonly
         self.cached = cached
+        self.compat: Compat | None = None
 
 
-def look(path: str, machine: str, *, readonly: bool = False) -> Image:
-    """Looks at the root file system in a directory. Raises DriverError if it is made for another machine."""
+def look(path: str, machine: str, *, readonly: bool = False, version: str = "") -> Image:
+    """Looks at the root file system in a directory; `version` is that of the host's driver, "" for no other CUDA.
+
+    Raises DriverError if it is made for another machine.
+    """
     try:
         fd = posix.open(path, posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
     except OSError as error:
@@ -152,7 +160,12 @@ def look(path: str, machine: str, *, readonly: bool = False) -> Image:
         glibc, musl = LOADERS.get(machine, ("", ""))
         is_musl = bool(musl) and bool(root.mode(musl)) and not root.mode(glibc)
         directory, directory_32 = _directories(root, triplet, is_musl=is_musl)
-        return Image(directory, directory_32, readonly=readonly, cached=not is_musl)
+        image = Image(directory, directory_32, readonly=readonly, cached=not is_musl)
+        if version and not is_musl:
+            from .compat import find
+
+            image.compat = find(root, version)
+        return image
     finally:
         posix.close(fd)
 

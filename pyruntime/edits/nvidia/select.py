@@ -9,7 +9,7 @@ from ..edits import Cache, Device, Edits, File, Link, Mount
 from . import nodes
 from .files import CONTROL_NODES, LINKS, X_MODULES
 from .gpus import by_path
-from .request import ALL, NONE
+from .request import ALL, DISABLE_REQUIRE, NONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .gpus import Gpu, Mig
     from .nodes import Node
     from .request import Request
+    from .require import Lookup
     from .rootfs import Image
 
     Chosen = tuple[Gpu, Mig | None]
@@ -33,18 +34,22 @@ PARAMS = "/proc/driver/nvidia/params"
 # the driver's own files, which name no GPU
 OPEN_FILES = ("params", "registry", "version")
 PROFILE = "/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf"
+# a later ldconfig in the container keeps the order: names are read in that of the alphabet
+COMPAT_DIRECTORIES = "/etc/ld.so.conf.d/00-compat-pyruntime.conf"
 DRAWS = frozenset(("graphics", "display"))
 
 
 def select(request: "Request", driver: "Driver", image: "Image | None" = None, ask: "Ask | None" = None) -> Edits:
     """Returns the edits for a container; without an image for any, with libraries where the host has them.
 
-    Raises DriverError when there is no driver, or no such GPU.
+    Raises DriverError when there is no driver, no such GPU, or one that does not meet the requirements.
     """
     driver.check(request.source)
     edits = Edits()
     edits.notes += request.notes
     chosen = choose(driver, request.devices, ask)
+    if request.requirements:
+        check_requirements(request, driver, chosen, image, ask)
     add_driver(edits, driver, request.classes, image)
     for gpu, mig in chosen:
         add_gpu(edits, driver, gpu, mig, request.classes)
@@ -103,6 +108,47 @@ def _is_bus(name: str, bus: str) -> bool:
     return bool(colon and bus) and domain.lstrip("0").rjust(4, "0") + ":" + rest == bus.lower()
 
 
+# ---- whether they will do
+
+
+def check_requirements(
+    request: "Request", driver: "Driver", chosen: "Sequence[Chosen]", image: "Image | None", ask: "Ask | None"
+) -> None:
+    """Holds the requirements of the image against each GPU, or the driver alone where there is none.
+
+    Raises DriverError.
+    """
+    from .require import check
+
+    gpus: list[Gpu | None] = [*{gpu.index: gpu for gpu, _ in chosen}.values()] or [None]
+    check(request.requirements, [_lookup(driver, gpu, image, ask) for gpu in gpus], DISABLE_REQUIRE)
+
+
+def _lookup(driver: "Driver", gpu: "Gpu | None", image: "Image | None", ask: "Ask | None") -> "Lookup":
+    def value(name: str) -> str | None:
+        if name == "driver":
+            return driver.version
+        if name == "cuda":
+            if image is not None and image.compat is not None:
+                return image.compat.cuda or None
+            return driver.cuda or _asked(name, lambda: driver.cuda)
+        if gpu is None:
+            return None
+        return getattr(gpu, name) or _asked(name, lambda: str(getattr(gpu, name)))
+
+    def _asked(name: str, get: "Callable[[], str]") -> str:
+        try:
+            if ask is not None:
+                ask(driver)
+        except DriverError as error:
+            raise DriverError(f"the image has requirements about {name}, which only NVML knows: {error}") from None
+        if not get():
+            raise DriverError(f"the image has requirements about {name}, which is not known of this GPU")
+        return get()
+
+    return value
+
+
 # ---- what belongs to no GPU
 
 
@@ -110,7 +156,14 @@ def add_driver(edits: Edits, driver: "Driver", classes: "frozenset[str]", image:
     """Adds libraries, other files and control nodes. Raises DriverError if one is missing that CUDA needs."""
     _add_control(edits, driver, classes)
     edits.cache = Cache()
-    edits.cache.compat = driver.version
+    if image is None:
+        edits.cache.compat = driver.version
+    elif image.compat is not None and "compute" in classes:
+        edits.cache.libraries += image.compat.libraries
+        edits.cache.directories.append(image.compat.directory)
+        edits.notes.append(
+            f"CUDA is the image's own, made for driver {image.compat.version} ({image.compat.directory})"
+        )
     for library in driver.libraries:
         if classes.intersection(library.classes) and (library.bits == 64 or "compat32" in classes):
             place = library_directory(library, image)
