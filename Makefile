@@ -115,4 +115,5 @@ golden: build $(READY_DEV)
 	$(BIN)/python tests/fuzz/record.py
 
 clean:
-	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py
+	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py \
+	    pyruntime/edits/nvidia/_nvml.py
