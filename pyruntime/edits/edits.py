@@ -177,10 +177,7 @@ def apply(config: "Config", edits: Edits, *, sort: bool = False) -> None:
     if edits.devices:
         _apply_devices(document, edits.devices)
     if edits.mounts:
-        new = {mount.destination: _mount(mount) for mount in edits.mounts}
-        mounts = [entry for entry in document.get("mounts", ()) if entry["destination"] not in new]
-        mounts += new.values()
-        document["mounts"] = sorted(mounts, key=_depth) if sort else mounts
+        apply_mounts(config, edits, sort=sort)
     if edits.hooks:
         hooks = document["hooks"] = dict(document.get("hooks", {}))
         for hook in edits.hooks:
@@ -193,6 +190,14 @@ def apply(config: "Config", edits: Edits, *, sort: bool = False) -> None:
         linux["intelRdt"] = edits.rdt
     if linux:
         document["linux"] = linux
+
+
+def apply_mounts(config: "Config", edits: Edits, *, sort: bool = False) -> None:
+    """Puts only the mounts into a config, those that are there already once more; `sort` is as for apply()."""
+    new: dict[str, Any] = {mount.destination: _mount(mount) for mount in edits.mounts}
+    mounts: list[Any] = [entry for entry in config.get("mounts", ()) if entry["destination"] not in new]
+    mounts += new.values()
+    config["mounts"] = sorted(mounts, key=_depth) if sort else mounts
 
 
 def _apply_process(process: "dict[str, Any]", edits: Edits) -> None:

@@ -120,9 +120,7 @@ def test_a_vendor_of_another_kind(scene):
     document = {
         "cdiVersion": "0.6.0",
         "kind": "vendor.com/thing",
-        "devices": [
-            {"name": "a", "containerEdits": {"deviceNodes": [{"path": "/dev/thing", "hostPath": "/dev/null"}]}}
-        ],
+        "devices": [{"name": "a", "containerEdits": {"deviceNodes": [node]}}],
     }
     (scene[1].parent / "cdi/thing.json").write_text(json.dumps(document))
     config, _ = run(scene, enabled=False, annotations={"cdi.k8s.io/x": "vendor.com/thing=a"})
