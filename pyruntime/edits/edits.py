@@ -174,14 +174,10 @@ def apply(config: "Config", edits: Edits, *, sort: bool = False) -> None:
     document: dict[str, Any] = config  # type: ignore[assignment]
     if "process" in document:
         _apply_process(document["process"], edits)
-    mounts = edits.mounts
     if edits.devices:
-        mounts = mounts + _apply_devices(document, edits.devices)
-    if mounts:
-        new = {mount.destination: _mount(mount) for mount in mounts}
-        entries = [entry for entry in document.get("mounts", ()) if entry["destination"] not in new]
-        entries += new.values()
-        document["mounts"] = sorted(entries, key=_depth) if sort else entries
+        edits.mounts += _apply_devices(document, edits.devices)
+    if edits.mounts:
+        apply_mounts(config, edits, sort=sort)
     if edits.hooks:
         hooks = document["hooks"] = dict(document.get("hooks", {}))
         for hook in edits.hooks:
@@ -194,6 +190,14 @@ def apply(config: "Config", edits: Edits, *, sort: bool = False) -> None:
         linux["intelRdt"] = edits.rdt
     if linux:
         document["linux"] = linux
+
+
+def apply_mounts(config: "Config", edits: Edits, *, sort: bool = False) -> None:
+    """Puts only the mounts into a config, those that are there already once more; `sort` is as for apply()."""
+    new: dict[str, Any] = {mount.destination: _mount(mount) for mount in edits.mounts}
+    mounts: list[Any] = [entry for entry in config.get("mounts", ()) if entry["destination"] not in new]
+    mounts += new.values()
+    config["mounts"] = sorted(mounts, key=_depth) if sort else mounts
 
 
 def _apply_process(process: "dict[str, Any]", edits: Edits) -> None:

@@ -87,9 +87,12 @@ def gather(
     edits = Edits()
     if wanted.devices:
         from . import cdi
+        from .nvidia.hooks import take_own
+        from .nvidia.root import Root
 
         edits.add(cdi.load(settings.spec_dirs).resolve(wanted.devices))
         cdi.complete(edits)
+        take_own(edits, Root(settings.host_root))
     if wanted.request is not None and driver is not None:
         from .nvidia.select import select
 
@@ -119,9 +122,7 @@ def inject(config: "Config", settings: "Settings", root: str, *, enabled: bool) 
         readonly = config["root"].get("readonly", False)
         image = look(root, driver.machine, readonly=readonly, version=driver.version)
     edits = gather(wanted, settings, driver, image, _ask)
-    if wanted.native.cache is not None:
-        # the image's own linker reads the cache that is made for it
-        _resolve_compat(edits, root)
+    _resolve_compat(edits, root)
     from .edits import apply
 
     # CDI orders all mounts by their depth; without it those of the config keep their order

@@ -49,6 +49,65 @@ def test_json_in_a_file_for_yaml(directories):
     assert list(load(directories).devices) == ["vendor.com/net=one"]
 
 
+NVIDIA = """---
+cdiVersion: 0.5.0
+containerEdits:
+  deviceNodes:
+  - path: /dev/nvidia-modeset
+  - path: /dev/nvidiactl
+  env:
+  - NVIDIA_CTK_LIBCUDA_DIR=/usr/lib/x86_64-linux-gnu
+  - NVIDIA_VISIBLE_DEVICES=void
+  hooks:
+  - args:
+    - nvidia-cdi-hook
+    - create-symlinks
+    - --link
+    - libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so
+    env:
+    - NVIDIA_CTK_DEBUG=false
+    hookName: createContainer
+    path: /usr/bin/nvidia-cdi-hook
+  mounts:
+  - containerPath: /usr/bin/nvidia-smi
+    hostPath: /usr/bin/nvidia-smi
+    options:
+    - ro
+    - nosuid
+    - nodev
+    - rbind
+    - rprivate
+devices:
+- containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+    - path: /dev/dri/card1
+    - path: /dev/dri/renderD128
+  name: "0"
+- containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+  name: GPU-edfee158-11c1-52b8-0517-92f30e7fac88
+- containerEdits:
+    deviceNodes:
+    - path: /dev/nvidia0
+  name: all
+kind: nvidia.com/gpu
+"""
+
+
+def test_a_file_in_the_form_of_other_generators(directories):
+    write(directories[1], "nvidia.yaml", NVIDIA)
+    found = load(directories)
+    assert found.problems == {}
+    edits = found.resolve(["nvidia.com/gpu=0"])
+    assert [device.path for device in edits.devices] == [
+        "/dev/nvidia-modeset", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dri/card1", "/dev/dri/renderD128",
+    ]  # fmt: skip
+    assert edits.hooks[0].args[3] == "libcuda.so.1::/usr/lib/x86_64-linux-gnu/libcuda.so"
+    assert edits.mounts[0].options == ["ro", "nosuid", "nodev", "rbind", "rprivate"]
+
+
 def test_directories_that_are_not_there(tmp_path):
     assert load([tmp_path / "missing"]).devices == {}
 

@@ -115,14 +115,24 @@ def test_cdi_devices(scene, way):
     assert (left.links, left.cache) == ([], None)
 
 
+def test_hooks_of_a_cdi_file_are_done_here(scene):
+    """Five programs less, none of which has to be installed; the libraries are those of the way by the variable."""
+    write_spec(scene, hook="/usr/bin/nvidia-cdi-hook", classes=["utility", "compute"])
+    config, left = run(scene, enabled=False, annotations={"cdi.k8s.io/x": "nvidia.com/gpu=0"})
+    _, native = run(scene, "NVIDIA_VISIBLE_DEVICES=0")
+    assert "hooks" not in config
+    assert set(left.cache.libraries) == set(native.cache.libraries)
+    assert left.cache.compat == ""
+    assert {(link.path, link.target) for link in left.links} == {(link.path, link.target) for link in native.links}
+    assert [file.content for file in left.files] == [file.content for file in native.files]
+
+
 def test_a_vendor_of_another_kind(scene):
     node = {"path": "/dev/thing", "hostPath": "/dev/null"}
     document = {
         "cdiVersion": "0.6.0",
         "kind": "vendor.com/thing",
-        "devices": [
-            {"name": "a", "containerEdits": {"deviceNodes": [{"path": "/dev/thing", "hostPath": "/dev/null"}]}}
-        ],
+        "devices": [{"name": "a", "containerEdits": {"deviceNodes": [node]}}],
     }
     (scene[1].parent / "cdi/thing.json").write_text(json.dumps(document))
     config, _ = run(scene, enabled=False, annotations={"cdi.k8s.io/x": "vendor.com/thing=a"})

@@ -294,17 +294,18 @@ def _library(found: Driver, directory: str, name: str, files: "set[tuple[int, in
     if stem in OWN_VERSION:
         name = path.rpartition("/")[2]
     try:
-        header = read_file(source)
         status = posix.lstat(source)
+        identity = (status.st_dev, status.st_ino)
+        if identity in files:
+            return None
+        files.add(identity)
+        header = read_file(source)
     except (BadElf, OSError) as error:
         found.notes.append(f"{source} is left out: {error}")
         return None
     wanted = MACHINES.get(found.machine)
     if header.machine != wanted and not (header.machine == I386 and wanted == X86_64):
         return None
-    if (status.st_dev, status.st_ino) in files:
-        return None
-    files.add((status.st_dev, status.st_ino))
     classes = tuple(LIBRARIES.get(stem, UNKNOWN_LIBRARY).split())
     return Library(name, path, source, header.bits, header.soname, classes)
 

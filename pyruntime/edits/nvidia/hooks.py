@@ -4,11 +4,12 @@ What a hook would do after the container's mounts are made is here taken from it
 to run with sight of the image. A hook with an argument that is not known stays a hook.
 """
 
-from ..edits import Cache, Edits, File, Hook, Link
+from ..edits import Cache, Edits, File, Hook, Link, hook_entry
 from .elf import BadElf, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from .root import Root
@@ -70,8 +71,23 @@ def take(config: "dict[str, Any]", host: "Root") -> tuple[Edits, bool]:
     if hooks:
         config["hooks"] = hooks
     if edits.cache is not None:
-        find_libraries(config, edits)
+        mounts = [(mount["destination"], mount.get("source", "")) for mount in config.get("mounts", ())]
+        find_libraries(edits, edits.cache, mounts)
     return edits, legacy
+
+
+def take_own(edits: Edits, host: "Root") -> None:
+    """Does the same with the hooks of edits, as a CDI file has brought them."""
+    left = []
+    for hook in edits.hooks:
+        found = from_hook(hook_entry(hook), host) if hook.when in KINDS else None
+        if found is None:
+            left.append(hook)
+        else:
+            edits.add(found)
+    edits.hooks = left
+    if edits.cache is not None:
+        find_libraries(edits, edits.cache, [(mount.destination, mount.source) for mount in edits.mounts])
 
 
 def is_legacy(entry: "dict[str, Any]") -> bool:
@@ -138,22 +154,23 @@ def _links(edits: Edits, arguments: list[tuple[str, str]]) -> Edits | None:
     return edits
 
 
-def find_libraries(config: "dict[str, Any]", edits: Edits) -> None:
-    """Adds to the cache what the config mounts into its directories, and the links that ldconfig would have made."""
-    assert edits.cache is not None
-    linked = {link.path for link in edits.links}
-    for mount in config.get("mounts", ()):
-        directory, _, name = mount["destination"].rpartition("/")
-        if directory not in edits.cache.directories or ".so" not in name or not mount.get("source"):
+def find_libraries(edits: Edits, cache: Cache, mounts: "Sequence[tuple[str, str]]") -> None:
+    """Adds to the cache what is mounted into its directories, and the links that ldconfig would have made.
+
+    `mounts` are destinations and sources.
+    """
+    linked = {link.path for link in edits.links} | {destination for destination, _ in mounts}
+    for destination, source in mounts:
+        directory, _, name = destination.rpartition("/")
+        if directory not in cache.directories or ".so" not in name or not source:
             continue
         try:
-            library = read_file(mount["source"])
+            library = read_file(source)
         except (BadElf, OSError):
             continue  # what is no library is none of ldconfig's business
-        if not library.soname:
-            continue
         path = f"{directory}/{library.soname}"
-        edits.cache.libraries.append((library.soname, path, library.bits))
-        if library.soname != name and path not in linked:
-            linked.add(path)
-            edits.links.append(Link(path, name, mount["source"]))
+        if not library.soname or any(entry[1] == path for entry in cache.libraries):
+            continue
+        cache.libraries.append((library.soname, path, library.bits))
+        if path not in linked:
+            edits.links.append(Link(path, name, source))

@@ -94,9 +94,10 @@ class Root:
         except OSError:
             return b""
         try:
-            if not S_ISREG(posix.fstat(fd).st_mode):
+            status = posix.fstat(fd)
+            if not S_ISREG(status.st_mode) or status.st_size > most:
                 return b""
-            data = b""
+            data = posix.read(fd, status.st_size + 1)
             while len(data) <= most and (chunk := posix.read(fd, 1 << 16)):  # files of procfs have no size
                 data += chunk
         except OSError:

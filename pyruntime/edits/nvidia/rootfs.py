@@ -93,18 +93,18 @@ class Rootfs:
             status = posix.fstat(fd)
             if not S_ISREG(status.st_mode) or status.st_size > most:
                 return None
-            return self._content(fd, most)
+            return self._content(fd, status.st_size, most)
         except OSError:
             return None
         finally:
             posix.close(fd)
 
-    def _content(self, fd: int, most: int) -> bytes | None:
+    def _content(self, fd: int, size: int, most: int) -> bytes | None:
         """Opens what the descriptor is of: no path is walked again."""
         flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
         content = posix.open(f"/proc/self/fd/{fd}", flags)
         try:
-            data = b""
+            data = posix.read(content, size + 1)
             while len(data) <= most and (chunk := posix.read(content, 1 << 20)):
                 data += chunk
         finally:
