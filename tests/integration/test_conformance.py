@@ -43,4 +43,7 @@ def test_deviations_are_what_they_are_said_to_be(requirement):
     tests = [test for test in demands.requirements()[requirement].tests if test.startswith(demands.SUITE)]
     for test in tests:
         area = test.removeprefix(demands.SUITE).partition("::")[0]
-        assert results(area)[test]["outcome"] == "failed"
+        outcomes = {
+            result["outcome"] for name, result in results(area).items() if test in (name, name.partition("[")[0])
+        }
+        assert "failed" in outcomes, f"{test} passes"
