@@ -94,7 +94,11 @@ def test_the_root_of_the_hierarchy(bundle, path):
 def test_a_path_does_not_lead_out_of_the_hierarchy(bundle, runtime):
     name = runtime.new_name()
     bundle.linux["cgroupsPath"] = f"/../../../{name}"
-    assert place(bundle.create(SLEEP).pid) == Path(name)
+    try:
+        container = bundle.create(SLEEP)
+    except Refused:
+        return
+    assert place(container.pid) == Path(name)
 
 
 @requirement("linux.cgroups.fit")
