@@ -5,12 +5,12 @@ import re
 import sys
 import tomllib
 
-import pytest
 from documents import ROOT, read, rows, section
 
 sys.path.insert(0, str(ROOT / "conformance"))
 
 import demands
+from table import NOT_RUN
 
 PAGE = read("docs/conformance.md")
 
@@ -43,7 +43,11 @@ def test_pyruntime_fails_where_it_deviates_alone():
     assert {cells[0] for cells in rows(section(PAGE, "## What fails")) if "fail" in cells[2]} == deviating
 
 
-@pytest.mark.parametrize("name", tomllib.loads(read("conformance/official.toml")))
-def test_an_explanation_belongs_to_a_program_that_is_not_clean(name):
-    found = {cells[0].strip("`"): cells for cells in rows(section(PAGE, "## The official suite"))}
-    assert found[name][1] != "clean"
+def test_what_is_not_clean_is_explained():
+    """Of the official suite, where it was run."""
+    part = section(PAGE, "## The official suite")
+    if part.rstrip().endswith(NOT_RUN):
+        assert not rows(part)
+        return
+    unclean = {cells[0].strip("`") for cells in rows(part) if cells[1] != "clean"}
+    assert unclean == set(tomllib.loads(read("conformance/official.toml")))
