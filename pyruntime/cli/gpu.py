@@ -74,15 +74,19 @@ def _explain(asked: list[str], driver: "Driver", settings: "Settings") -> "dict[
     from ..edits import inject
     from ..edits.nvidia import nvml, report
     from ..edits.nvidia.request import Request
+    from ..edits.nvidia.rootfs import look
 
     variables = [text for text in asked if text.startswith(("NVIDIA_", "CUDA_")) and "=" in text]
     image: Image | None = None
+    root, readonly = "", False
     if len(variables) == len(asked):
         config: Any = {"process": {"env": variables}}
     else:
-        config, image = _bundle(asked, driver)
+        config, root = _bundle(asked)
+        readonly = config["root"].get("readonly", False)
+        image = look(root, driver.machine, readonly=readonly, version=driver.version)
     wanted = inject.find(config, settings, enabled=True)
-    edits = inject.gather(wanted, settings, driver, image, nvml.ask)
+    edits = inject.gather(wanted, settings, driver, image, nvml.ask, root, readonly=readonly)
     shown = wanted.request
     if shown is None:
         shown = Request("CDI" if wanted.devices else "nothing is requested", tuple(wanted.devices), ())
@@ -91,9 +95,8 @@ def _explain(asked: list[str], driver: "Driver", settings: "Settings") -> "dict[
     return report.explain(shown, edits)
 
 
-def _bundle(asked: list[str], driver: "Driver") -> "tuple[Any, Image]":
-    """Returns the config in a bundle's directory, and what its root file system is like."""
-    from ..edits.nvidia.rootfs import look
+def _bundle(asked: list[str]) -> "tuple[Any, str]":
+    """Returns the config in a bundle's directory, and where its root file system is."""
     from ..errors import UsageError
     from ..plan.filesystem import root_path
     from ..run.create import Bundle, enter_bundle
@@ -102,5 +105,4 @@ def _bundle(asked: list[str], driver: "Driver") -> "tuple[Any, Image]":
         raise UsageError("--explain takes one bundle, or variables NVIDIA_...=VALUE")
     path = enter_bundle(asked[0])
     config = Bundle(path).config
-    readonly = config["root"].get("readonly", False)
-    return config, look(root_path(config, path), driver.machine, readonly=readonly, version=driver.version)
+    return config, root_path(config, path)

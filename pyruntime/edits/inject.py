@@ -8,7 +8,7 @@ What stays in the edits afterwards, links, files, the linker's cache and the vie
 plan to carry out inside the container.
 """
 
-from .edits import Edits
+from .edits import Edits, File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,8 +82,13 @@ def gather(
     driver: "Driver | None" = None,
     image: "Image | None" = None,
     ask: "Ask | None" = None,
+    root: str = "",
+    *,
+    readonly: bool = False,
 ) -> Edits:
-    """Returns the edits for what a config asks for. Raises DriverError, CdiError."""
+    """Returns the edits for what a config asks for; `root` is the container's root directory on the host, "" if there
+    is none yet, `readonly` whether nothing may be written there. Raises DriverError, CdiError.
+    """
     edits = Edits()
     if wanted.devices:
         from . import cdi
@@ -98,6 +103,10 @@ def gather(
 
         edits.add(select(wanted.request, driver, image, ask))
     edits.add(wanted.native)
+    if edits.cache is not None and root:
+        _resolve_compat(edits, root)
+        if not readonly:
+            _name_directories(edits, edits.cache.directories)
     return edits
 
 
@@ -113,16 +122,15 @@ def inject(config: "Config", settings: "Settings", root: str, *, enabled: bool) 
     if not wanted:
         return None
     driver = image = None
+    readonly = config["root"].get("readonly", False)
     if wanted.request is not None:
         from .nvidia.driver import discover
         from .nvidia.rootfs import look
 
         driver = discover(settings.host_root, settings.driver_root)
         driver.check(wanted.request.source)
-        readonly = config["root"].get("readonly", False)
         image = look(root, driver.machine, readonly=readonly, version=driver.version)
-    edits = gather(wanted, settings, driver, image, _ask)
-    _resolve_compat(edits, root)
+    edits = gather(wanted, settings, driver, image, _ask, root, readonly=readonly)
     from .edits import apply
 
     # CDI orders all mounts by their depth; without it those of the config keep their order
@@ -147,6 +155,23 @@ def _resolve_compat(edits: Edits, root: str) -> None:
     if found is not None:
         edits.cache.libraries[:0] = found.libraries
         edits.cache.directories.insert(0, found.directory)
+
+
+def _name_directories(edits: Edits, directories: list[str]) -> None:
+    """Names the directories that the linker does not look into by itself, so that an ldconfig that is run in the
+    container later keeps them. Files of that directory are read in the order of the alphabet, and the first wins."""
+    from .nvidia.compat import DIRECTORY
+    from .nvidia.rootfs import TRIPLETS
+
+    known = {"/lib", "/lib64", "/usr/lib", "/usr/lib64"}
+    known |= {f"{top}/{name}" for top in ("/lib", "/usr/lib") for name in (*TRIPLETS.values(), "i386-linux-gnu")}
+    others = [path for path in directories if path not in known and path.rpartition("/")[0] not in known]
+    for name, paths in (
+        ("00-compat-pyruntime.conf", [path for path in others if path == DIRECTORY]),
+        ("00-nvidia-pyruntime.conf", [path for path in others if path != DIRECTORY]),
+    ):
+        if paths:
+            edits.files.append(File(f"/etc/ld.so.conf.d/{name}", "".join(f"{path}\n" for path in paths)))
 
 
 def cache_bytes(edits: Edits, root: int, machine: str) -> bytes | None:

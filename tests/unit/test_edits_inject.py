@@ -170,6 +170,30 @@ def test_cuda_of_the_image(scene):
     assert left.cache.libraries[0] == ("libcuda.so.1", "/usr/local/cuda/compat/libcuda.so.1", 64)
 
 
+@pytest.mark.parametrize("readonly", [False, True])
+def test_directories_that_a_later_ldconfig_has_to_keep(scene, tmp_path, readonly):
+    """Those that the linker knows are not named, nor those of plug-ins, which are opened by their path."""
+    directory = scene[1] / "usr/local/cuda/compat"
+    directory.mkdir(parents=True)
+    (directory / "libcuda.so.590.10").write_bytes(library("libcuda.so.1"))
+    (directory / "libcuda.so.1").symlink_to("libcuda.so.590.10")
+    host = FakeHost(tmp_path / "other", libraries="usr/local/nvidia/lib64").make()
+    scene[2].host_root = str(host.root)
+    document, _ = spec.generate(driver.discover(str(host.root)), hook="/x/nvidia-cdi-hook")
+    (tmp_path / "cdi/nvidia.json").write_text(json.dumps(document))
+    root = {"path": "rootfs", "readonly": readonly}
+    _, left = run(scene, annotations={"cdi.k8s.io/x": "nvidia.com/gpu=all"}, root=root)
+    files = {file.path: file.content for file in left.files if "ld.so.conf.d" in file.path}
+    assert files == ({} if readonly else {
+        "/etc/ld.so.conf.d/00-compat-pyruntime.conf": "/usr/local/cuda/compat\n",
+        "/etc/ld.so.conf.d/00-nvidia-pyruntime.conf": "/usr/local/nvidia/lib64\n/usr/local/nvidia/lib64/vdpau\n",
+    })  # fmt: skip
+    _, left = run(scene, "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=all", root=root)
+    assert [file.path for file in left.files] == ["/proc/driver/nvidia/params"] + [
+        "/etc/ld.so.conf.d/00-compat-pyruntime.conf"
+    ] * (not readonly)
+
+
 def cache_of(scene, edits):
     fd = os.open(scene[1], os.O_PATH | os.O_DIRECTORY)
     try:

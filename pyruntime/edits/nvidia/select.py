@@ -34,8 +34,6 @@ PARAMS = "/proc/driver/nvidia/params"
 # the driver's own files, which name no GPU
 OPEN_FILES = ("params", "registry", "version")
 PROFILE = "/etc/nvidia/nvidia-application-profiles-rc.d/10-container.conf"
-# a later ldconfig in the container keeps the order: names are read in that of the alphabet
-COMPAT_DIRECTORIES = "/etc/ld.so.conf.d/00-compat-pyruntime.conf"
 DRAWS = frozenset(("graphics", "display"))
 
 
