@@ -1,7 +1,7 @@
 """Programs that call a runtime: docker, podman, buildah and containerd must not notice that it is not runc.
 
-They are the distribution's, and run in a corner of the host (host.py). The runtime is the one that `make build` installs below
-build/; RUNTIME names another one, by name or path, which then takes its place in the same tests.
+They are the distribution's, and run in a corner of the host (corner.py). The runtime is the one that `make build` installs
+below build/; RUNTIME names another one, by name or path, which then takes its place in the same tests.
 """
 
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from calling import PATH, need
+from corner import Host
 from engines import IMAGE, Dockerd
-from host import Host
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUSYBOX = "/bin/busybox"

@@ -5,7 +5,7 @@ import subprocess
 import uuid
 
 from calling import ENVIRONMENT, PATH, Result, Terminal, run, wait_for
-from host import is_gone, stop
+from corner import is_gone, stop
 
 IMAGE = "box"
 

@@ -1,7 +1,7 @@
-"""A corner of the host for the clients: mount and network namespaces with a /run of their own, and cgroups of their own.
+"""A corner of the host for the clients: mount and network namespaces with a /run of their own, and their own cgroups.
 
-What clients write below /run, the networks and firewall rules that they make, and the runtime's default state directory are
-therefore not the host's, and whatever is left behind can be told from what was there before.
+What clients write below /run, the networks and firewall rules that they make, and the runtime's default state directory
+are therefore not the host's, and whatever is left behind can be told from what was there before.
 """
 
 import os
