@@ -1,10 +1,13 @@
 """How the tests call programs: with an environment of their own, and into pipes or a terminal."""
 
+import fcntl
 import os
 import pty
 import select
 import shutil
+import struct
 import subprocess
+import termios
 import time
 from dataclasses import dataclass
 
@@ -46,6 +49,9 @@ class Terminal:
         )
         os.close(slave)
         self.text = ""
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def write(self, text):
         os.write(self.master, text.encode())

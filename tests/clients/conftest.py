@@ -1,6 +1,6 @@
 """Programs that call a runtime: docker, podman, buildah and containerd must not notice that it is not runc.
 
-They are the distribution's, and run in a corner of the host (corner.py). The runtime is the one that `make build` installs
+They are the distribution's, and run in a corner of the host (corner.py). The runtime is the one that `make build` puts
 below build/; RUNTIME names another one, by name or path, which then takes its place in the same tests.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from calling import PATH, need
 from corner import Host
-from engines import IMAGE, Dockerd
+from engines import IMAGE, Dockerd, podman
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUSYBOX = "/bin/busybox"
@@ -77,12 +77,45 @@ def dockerd(host, runtime_path, tarball):
     daemon.close()
 
 
-@pytest.fixture(scope="session", params=["docker"])
+@pytest.fixture(scope="session")
+def docker_client(dockerd):
+    return dockerd.client
+
+
+@pytest.fixture(scope="session")
+def podman_client(host, runtime_path, tarball):
+    need("podman", "conmon", "nsenter")
+    client = podman(host, runtime_path)
+    client.do("import", tarball, IMAGE)
+    return client
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
 def session_engine(request):
-    return request.getfixturevalue({"docker": "dockerd"}[request.param]).client
+    return request.getfixturevalue(f"{request.param}_client")
 
 
 @pytest.fixture
 def engine(session_engine):
     yield session_engine
     session_engine.clean()
+
+
+@pytest.fixture(scope="module")
+def box(session_engine):
+    """A container of a file's own, for what does not change it."""
+    client = session_engine.sibling()
+    yield client.start(flags=["--hostname", "box"])
+    client.clean()
+
+
+@pytest.fixture
+def docker(docker_client):
+    yield docker_client
+    docker_client.clean()
+
+
+@pytest.fixture
+def podman_engine(podman_client):
+    yield podman_client
+    podman_client.clean()

@@ -78,6 +78,15 @@ class Host:
                 found += [Path(name) for name, _, _ in os.walk(start, topdown=False)]
         return found
 
+    def cgroups_of(self, identity):
+        """Returns the cgroups of a container."""
+        return [path for path in self.cgroups() if identity in path.name]
+
+    def states(self):
+        """Returns the state directories of containers, in each place where a client has the runtime keep them."""
+        places = [self.path("/run/pyruntime"), self.path("/run/runc"), *self.place.glob("*/exec/runtime-*/*")]
+        return [path for place in places if place.is_dir() for path in place.iterdir() if path.name != "@seccomp"]
+
     def close(self):
         """Ends what holds the namespaces. Fails if a process or a container's cgroup is left."""
         left = self.processes()
