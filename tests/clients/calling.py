@@ -44,9 +44,8 @@ class Terminal:
 
     def __init__(self, *command):
         self.master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdin=slave, stdout=slave, stderr=slave, env=ENVIRONMENT, start_new_session=True
-        )
+        command = ["setsid", "--ctty", *map(str, command)]  # only a controlling terminal sends signals
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=ENVIRONMENT)
         os.close(slave)
         self.text = ""
 

@@ -6,6 +6,7 @@ are therefore not the host's, and whatever is left behind can be told from what 
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -88,12 +89,17 @@ class Host:
         return [path for place in places if place.is_dir() for path in place.iterdir() if path.name != "@seccomp"]
 
     def close(self):
-        """Ends what holds the namespaces. Fails if a process or a container's cgroup is left."""
+        """Ends what holds the namespaces. Fails if a process or a container's cgroup is left, which it ends."""
         left = self.processes()
-        containers = [path for path in self.cgroups() if (path / "cgroup.procs").read_text()]
+        containers = {path.name for path in self.cgroups() if (path / "cgroup.procs").read_text()} - {self.cgroup}
+        members = {int(pid) for path in self.cgroups() for pid in (path / "cgroup.procs").read_text().split()}
+        for pid in [*left, *members]:
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
+        for pid in [*left, *members]:
+            wait_for(lambda pid=pid: is_gone(pid), f"the end of {pid}")
         for path in self.cgroups():
-            if path not in containers:
-                path.rmdir()
+            path.rmdir()
         self.holder.stdin.close()
         self.holder.wait(20)
         self.holder.stdout.close()

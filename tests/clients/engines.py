@@ -87,12 +87,13 @@ class Engine:
         return result.out
 
     def new_name(self):
-        self.made.append(f"test-{uuid.uuid4().hex[:12]}")
-        return self.made[-1]
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.made.append(name)
+        return name
 
-    def options(self, command, flags):
+    def options(self, command, flags, name=None):
         """Returns the words up to the image: `command` with the flags, and those that all containers get."""
-        words = [command, "--name", self.new_name()]
+        words = [command, "--name", name or self.new_name()]
         if "--network" not in flags:
             words += ["--network", "none"]
         if self.name == "docker":
@@ -109,31 +110,32 @@ class Engine:
         """Runs a container to its end; fails if it fails. Returns its output."""
         result = self.run(*words, flags=flags, **kwargs)
         if result.code != 0:
-            self.excuse(words, flags)
+            self.excuse(lambda reference: reference.run(*words, flags=flags))
         assert result.code == 0, (words, result)
         return result.out
 
     def shell(self, script, *flags, **kwargs):
         return self.out("sh", "-c", script, flags=flags, **kwargs)
 
-    def excuse(self, words, flags):
-        """Skips the test if runc cannot run this container on this host either."""
+    def excuse(self, attempt):
+        """Skips the test if runc cannot do this on this host either; `attempt` does it with a client that it is given."""
         reference = self.sibling("runc")
-        result = reference.run(*words, flags=flags)
+        result = attempt(reference)
         reference.clean()
         if result.code != 0:
-            pytest.skip(f"{self.name} with runc neither: {result.err.strip() or result.out.strip()}")
+            pytest.skip(f"{self.name} with runc neither: {(result.err or result.out).strip()}")
 
     def create(self, *words, flags=()):
-        self.do(*self.options("create", flags), *(words or SLEEP))
-        return Container(self, self.made[-1])
+        name = self.new_name()
+        self.do(*self.options("create", flags, name), *(words or SLEEP))
+        return Container(self, name)
 
     def start(self, *words, flags=()):
         """Starts a container that goes on."""
-        result = self(*self.options("run", ["--detach", *flags]), *(words or SLEEP))
-        name = self.made[-1]
+        name, words = self.new_name(), words or SLEEP
+        result = self(*self.options("run", ["--detach", *flags], name), *words)
         if result.code != 0:
-            self.excuse(words or ("true",), flags)
+            self.excuse(lambda reference: reference(*reference.options("run", ["--detach", *flags]), *words))
         assert result.code == 0, result
         return Container(self, name)
 
@@ -148,10 +150,12 @@ class Engine:
         return self("rm", "--force", *(() if self.name == "docker" else ("--time", "0", "--ignore")), *names)
 
     def clean(self):
-        """Removes what a test has made."""
-        if self.made:
-            self.remove(*self.made)
+        """Removes what a test has made, as far as it is still there."""
+        there = set(self.do("ps", "--all", "--format", "{{.Names}}").split()) & set(self.made)
         self.made.clear()
+        if there:
+            result = self.remove(*there)
+            assert result.code == 0, result
 
 
 def podman(host, runtime):

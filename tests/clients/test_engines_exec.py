@@ -1,5 +1,7 @@
 """docker and podman: exec, with and without a terminal."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from calling import wait_for
 
@@ -44,8 +46,10 @@ def test_environment_directory_and_user(box):
 
 def test_same_namespaces(box):
     names = "cgroup ipc mnt net pid uts"
-    script = f"for name in {names}; do readlink /proc/1/ns/$name /proc/self/ns/$name | uniq | wc -l; done"
-    assert box.exec("sh", "-c", script).out.split() == ["1"] * 6
+    script = f"for name in {names}; do readlink /proc/1/ns/$name; readlink /proc/self/ns/$name; done"
+    links = box.exec("sh", "-c", script).out.split()
+    assert len(links) == 12
+    assert links[::2] == links[1::2]
 
 
 def test_same_restrictions(box):
@@ -58,10 +62,12 @@ def test_same_cgroup(box):
 
 
 def test_privileged(box):
-    text = box.exec("grep", "CapEff", "/proc/self/status", flags=["--privileged"]).out
-    plain = box.exec("grep", "CapEff", "/proc/self/status").out
-    assert text
-    assert int(text.split()[1], 16) > int(plain.split()[1], 16)
+    words = ["grep", "CapEff", "/proc/self/status"]
+    result = box.exec(*words, flags=["--privileged"])
+    if result.code != 0:
+        box.engine.excuse(lambda reference: reference.start().exec(*words, flags=["--privileged"]))
+    assert result.code == 0, result
+    assert int(result.out.split()[1], 16) > int(box.exec(*words).out.split()[1], 16)
 
 
 def test_in_the_background(box):
@@ -93,8 +99,6 @@ def test_after_the_end(engine):
 
 
 def test_many_at_once(box):
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda number: box.exec("echo", str(number)).out, range(8)))
     assert results == [f"{number}\n" for number in range(8)]

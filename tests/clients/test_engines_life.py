@@ -128,7 +128,7 @@ def test_removal_of_one_that_never_started(engine):
 
 
 def test_logs(engine):
-    container = engine.start("sh", "-c", "echo one; echo two >&2; echo three")
+    container = engine.start("sh", "-c", "echo one; echo two >&2; sleep 0.3; echo three")
     engine.do("wait", container.name)
     logs = container.logs()
     assert logs.out == "one\nthree\n"
@@ -164,7 +164,8 @@ def test_terminal(engine):
 
 def test_size_of_the_terminal(engine):
     """The client's size, and the new one when that changes."""
-    script = "while ! stty size | grep '33 99'; do sleep 0.05; done; echo first; while ! stty size | grep '44 88'; do sleep 0.05; done"
+    wait = "while ! stty size | grep '%s'; do sleep 0.05; done; "
+    script = wait % "33 99" + "echo first; " + wait % "44 88"
     with engine.in_terminal("sh", "-c", script) as tty:
         tty.resize(33, 99)
         tty.read("first")
@@ -185,7 +186,7 @@ def test_interrupt_from_the_keyboard(engine):
 
 
 def test_attach(engine):
-    container = engine.start("sh", "-c", "read word; echo got $word; exit 8", flags=["--interactive"])
+    container = engine.start("sh", "-c", "read word; echo got $word; sleep 0.3; exit 8", flags=["--interactive"])
     result = engine("attach", container.name, stdin="this\n")
     assert "got this" in result.out
     assert engine.do("wait", container.name).split() == ["8"]

@@ -1,6 +1,7 @@
 """docker and podman: capabilities, privileged containers, no new privileges, seccomp, masked paths."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -90,11 +91,17 @@ def test_no_seccomp(engine):
     assert status(engine, "--security-opt", "seccomp=unconfined")["Seccomp"] == "0"
 
 
-def test_paths_masked_and_read_only(engine):
-    script = "wc -c < /proc/kcore; ls /proc/acpi /sys/firmware 2>/dev/null | grep -v : ; (echo 1 > /proc/sys/kernel/domainname) 2>&1"
-    out = engine.shell(script + "; true")
-    assert out.splitlines()[0] == "0"
-    assert "Read-only file system" in out
+@pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/acpi", "/sys/firmware"])
+def test_masked_path(engine, path):
+    """A file has nothing in it, and a folder no entries."""
+    if not Path(path).exists():
+        pytest.skip(f"this kernel has no {path}")
+    words = ["ls", path] if Path(path).is_dir() else ["head", "-c", "1", path]
+    assert engine.out(*words) == ""
+
+
+def test_path_that_may_be_read(engine):
+    assert "Read-only file system" in engine.run("sh", "-c", "echo x > /proc/sys/kernel/domainname").err
 
 
 def test_descriptors(engine):
