@@ -118,7 +118,7 @@ class Engine:
         return self.out("sh", "-c", script, flags=flags, **kwargs)
 
     def excuse(self, attempt):
-        """Skips the test if runc cannot do this on this host either; `attempt` does it with a client that it is given."""
+        """Skips the test if runc cannot do this on this host either: `attempt` does it with the client it is given."""
         reference = self.sibling("runc")
         result = attempt(reference)
         reference.clean()

@@ -186,7 +186,11 @@ def test_interrupt_from_the_keyboard(engine):
 
 
 def test_attach(engine):
-    container = engine.start("sh", "-c", "read word; echo got $word; sleep 0.3; exit 8", flags=["--interactive"])
-    result = engine("attach", container.name, stdin="this\n")
-    assert "got this" in result.out
-    assert engine.do("wait", container.name).split() == ["8"]
+    script = "read word; echo got $word; read word; exit 8"
+    container = engine.start("sh", "-c", script, flags=["--interactive"])
+    with engine.terminal("attach", container.name) as tty:
+        tty.write("this\n")
+        tty.read("got this")
+        tty.write("\n")
+        assert tty.process.wait(10) == 8
+    assert container.exit_code == 8

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from calling import wait_for
+from calling import Result, wait_for
 from corner import limit, mounted_cgroup
 
 MIB = 1 << 20
@@ -56,12 +56,24 @@ def test_too_many_processes(engine):
     assert "can't fork" in result.err
 
 
-def test_out_of_memory(engine):
-    """The kernel kills a process, and the client says so."""
+def run_out_of_memory(engine):
     script = "dd if=/dev/zero of=/dev/null bs=100M count=1; code=$?; sleep 0.5; exit $code"
     container = engine.start("sh", "-c", script, flags=["--memory", "24m", "--memory-swap", "24m"])
     wait_for(lambda: container.status == "exited", "the container ends")
+    return container
+
+
+def test_out_of_memory(engine):
+    """The kernel kills a process, and the client says so."""
+
+    def attempt(reference):
+        reported = run_out_of_memory(reference).inspect("{{.State.OOMKilled}}") == "true"
+        return Result(0 if reported else 1, "", "it does not see that memory ran out")
+
+    container = run_out_of_memory(engine)
     assert container.exit_code == 137
+    if container.inspect("{{.State.OOMKilled}}") != "true":
+        engine.excuse(attempt)
     assert container.inspect("{{.State.OOMKilled}}") == "true"
 
 
