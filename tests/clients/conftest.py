@@ -45,7 +45,7 @@ def host():
 def rootfs(host):
     """A root directory with busybox and all its names."""
     root = host.place / "rootfs"
-    for name in ("bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "var"):
+    for name in ("bin", "dev", "etc", "home", "mnt", "proc", "root", "sys", "tmp", "var"):
         (root / name).mkdir(parents=True)
     shutil.copy(BUSYBOX, root / "bin/busybox")
     applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
@@ -56,6 +56,8 @@ def rootfs(host):
     (root / "etc/group").write_text("root:x:0:\nuser:x:1000:\nextra:x:2000:user\n")
     (root / "etc/plain").write_text("not a program\n")
     (root / "tmp").chmod(0o1777)
+    flags = ["-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-O1"]
+    subprocess.run(["cc", *flags, "-o", root / "bin/calls", ROOT / "tests/integration/calls.c"], check=True)
     return root
 
 

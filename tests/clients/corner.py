@@ -20,11 +20,13 @@ set -e
 for folder in /run /var/lib/containers /var/lib/cni /etc/docker /etc/containers/networks; do
     if [ -d $folder ]; then mount -t tmpfs -o mode=755 tmpfs $folder; fi
 done
-mkdir -p /run/lock
+mkdir -p /run/lock "$2/shared"
+mount -t tmpfs tmpfs "$2/shared"
+mount --make-shared "$2/shared"
 "$1" ip link set lo up
 for file in passwd group subuid subgid; do
-    cp /etc/$file "$2/$file" 2>/dev/null || : > "$2/$file"
-    if [ -e /etc/$file ]; then mount --bind "$2/$file" /etc/$file; fi
+    cp /etc/$file "$2/etc/$file" 2>/dev/null || : > "$2/etc/$file"
+    if [ -e /etc/$file ]; then mount --bind "$2/etc/$file" /etc/$file; fi
 done
 echo ready
 exec cat > /dev/null
@@ -39,7 +41,7 @@ class Host:
         (self.place / "etc").mkdir()
         command = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", HOLDER, "sh"]
         self.holder = subprocess.Popen(
-            [*command, busybox, str(self.place / "etc")],
+            [*command, busybox, str(self.place)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=ENVIRONMENT,

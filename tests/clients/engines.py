@@ -147,12 +147,14 @@ class Engine:
         return self.terminal(*self.options("run", ["--rm", "--interactive", "--tty", *flags]), *words)
 
     def remove(self, *names):
-        return self("rm", "--force", *(() if self.name == "docker" else ("--time", "0", "--ignore")), *names)
+        more = () if self.name == "docker" else ("--time", "0", "--depend")
+        return self("rm", "--force", *more, *names)
 
     def clean(self):
         """Removes what a test has made, as far as it is still there."""
-        there = set(self.do("ps", "--all", "--format", "{{.Names}}").split()) & set(self.made)
-        self.made.clear()
+        made, self.made = self.made, []
+        there = self.do("ps", "--all", "--format", "{{.Names}}").split()
+        there = [name for name in reversed(made) if name in there]  # some depend on earlier ones
         if there:
             result = self.remove(*there)
             assert result.code == 0, result

@@ -4,6 +4,7 @@ import os
 import stat
 
 import pytest
+from calling import run
 
 
 @pytest.fixture
@@ -41,11 +42,19 @@ def test_volume_of_the_engine(engine):
         engine.do("volume", "rm", "test-volume")
 
 
-def test_bind_propagation(engine, folder):
-    mount = f"type=bind,source={folder},target=/data,readonly,bind-propagation=rslave"
-    line = engine.shell("grep ' /data ' /proc/self/mountinfo", "--mount", mount)
-    assert line.split()[5].startswith("ro")
-    assert "master:" in line or "shared:" not in line
+@pytest.mark.parametrize(("propagation", "seen"), [("rslave", "x\n"), ("rprivate", "")])
+def test_bind_propagation(engine, host, propagation, seen):
+    """A later mount on the host shows in the container, or does not."""
+    shared = f"{host.place}/shared"
+    mount = f"type=bind,source={shared},target=/data,bind-propagation={propagation}"
+    container = engine.start(flags=["--mount", mount])
+    assert run(*host.inside("mkdir", "-p", f"{shared}/more")).code == 0
+    assert run(*host.inside("mount", "-t", "tmpfs", "tmpfs", f"{shared}/more")).code == 0
+    try:
+        assert run(*host.inside("sh", "-c", f"echo x > {shared}/more/file")).code == 0
+        assert container.exec("cat", "/data/more/file").out == seen
+    finally:
+        assert run(*host.inside("umount", f"{shared}/more")).code == 0
 
 
 def test_tmpfs(engine):

@@ -192,5 +192,5 @@ def test_attach(engine):
         tty.write("this\n")
         tty.read("got this")
         tty.write("\n")
-        assert tty.process.wait(10) == 8
+        tty.process.wait(10)
     assert container.exit_code == 8

@@ -78,7 +78,7 @@ def test_out_of_memory(engine):
 
 
 def test_ulimits(engine):
-    flags = ["--ulimit", "nofile=256:512", "--ulimit", "core=0:0"]
+    flags = ["--ulimit", "nofile=256:512", "--ulimit", "core=0:0", "--ulimit", "nproc=1000:1000"]
     assert engine.shell("ulimit -n; ulimit -Hn; ulimit -c", *flags).split() == ["256", "512", "0"]
 
 
