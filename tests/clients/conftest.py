@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from calling import PATH, need
 from corner import Host
-from engines import IMAGE, Dockerd, podman
+from engines import IMAGE, Dockerd, make_podman
+from images import write_layout
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUSYBOX = "/bin/busybox"
@@ -71,6 +72,14 @@ def tarball(host, rootfs):
 
 
 @pytest.fixture(scope="session")
+def layout(host, tarball):
+    """An OCI layout of the image."""
+    path = host.place / "layout"
+    write_layout(path, tarball, "latest")
+    return path
+
+
+@pytest.fixture(scope="session")
 def dockerd(host, runtime_path, tarball):
     need("dockerd", "docker", "containerd")
     daemon = Dockerd(host, "docker", runtime_path)
@@ -87,7 +96,7 @@ def docker_client(dockerd):
 @pytest.fixture(scope="session")
 def podman_client(host, runtime_path, tarball):
     need("podman", "conmon", "nsenter")
-    client = podman(host, runtime_path)
+    client = make_podman(host, runtime_path)
     client.do("import", tarball, IMAGE)
     return client
 
@@ -118,6 +127,6 @@ def docker(docker_client):
 
 
 @pytest.fixture
-def podman_engine(podman_client):
+def podman(podman_client):
     yield podman_client
     podman_client.clean()

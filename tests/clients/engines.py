@@ -67,6 +67,7 @@ class Engine:
 
     def __init__(self, name, host, arguments, runtime="tested"):
         self.name, self.host, self.arguments, self.runtime = name, host, arguments, runtime
+        self.image = IMAGE if name == "docker" else f"localhost/{IMAGE}"
         self.made = []
 
     def sibling(self, runtime="tested"):
@@ -97,7 +98,7 @@ class Engine:
         if "--network" not in flags:
             words += ["--network", "none"]
         if self.name == "docker":
-            words += ["--runtime", self.runtime]
+            words += [] if "--runtime" in flags else ["--runtime", self.runtime]
         else:
             words += ["--cgroup-parent", f"/{self.host.cgroup}/podman"]
         return [*words, *flags, IMAGE]
@@ -160,7 +161,7 @@ class Engine:
             assert result.code == 0, result
 
 
-def podman(host, runtime):
+def make_podman(host, runtime):
     """Returns podman with a store in a corner of the host. It has no daemon."""
     place = host.place / "podman"
     place.mkdir(mode=0o711)
@@ -185,7 +186,10 @@ class Dockerd:
             "hosts": [f"unix://{self.socket}"],
             "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "cgroup-parent": f"/{host.cgroup}/{name}",
-            "runtimes": {"tested": {"path": runtime}},
+            "runtimes": {
+                "tested": {"path": runtime},
+                "with-arguments": {"path": runtime, "runtimeArgs": ["--debug"]},
+            },
             "default-runtime": "tested",
             "log-level": "warn",
             "shutdown-timeout": 5,

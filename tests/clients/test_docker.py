@@ -1,0 +1,175 @@
+"""docker, as far as podman has nothing like it: the daemon's own deeds, and its death."""
+
+import os
+import subprocess
+import time
+
+import pytest
+from calling import ENVIRONMENT, need, wait_for
+from corner import is_gone
+from engines import IMAGE, Dockerd
+
+
+def test_healthcheck(docker):
+    flags = ["--health-cmd", "test -e /tmp/well", "--health-interval", "300ms", "--health-retries", "1"]
+    container = docker.start(flags=flags)
+    wait_for(lambda: container.inspect("{{.State.Health.Status}}") == "unhealthy", "it is found to be ill")
+    assert container.exec("touch", "/tmp/well").code == 0
+    wait_for(lambda: container.inspect("{{.State.Health.Status}}") == "healthy", "it is found to be well")
+
+
+def test_information(docker):
+    assert docker.do("info", "--format", "{{.DefaultRuntime}}") == "tested\n"
+    assert "tested" in docker.do("info", "--format", "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}")
+
+
+def test_runtime_with_arguments(docker):
+    """The daemon writes a shell script that calls the runtime."""
+    assert docker.out("echo", "hello", flags=["--runtime", "with-arguments"]) == "hello\n"
+
+
+def test_pids_limit_updated(docker):
+    container = docker.start()
+    docker.do("update", "--pids-limit", "40", "--cpus", "0.25", container.name)
+    assert container.inspect("{{.HostConfig.PidsLimit}}") == "40"
+    assert container.status == "running"
+
+
+# ---- users mapped by the daemon
+
+
+@pytest.fixture(scope="module")
+def mapped(host, runtime_path, tarball):
+    need("dockerd", "docker", "containerd")
+    daemon = Dockerd(host, "mapped", runtime_path, **{"userns-remap": "clients"})
+    daemon.client.do("import", tarball, IMAGE)
+    yield daemon.client
+    daemon.client.clean()
+    daemon.close()
+
+
+def test_users_mapped(mapped):
+    container = mapped.start()
+    assert container.exec("cat", "/proc/self/uid_map").out.split() == ["0", "100000", "65536"]
+    assert os.stat(f"/proc/{container.pid}").st_uid == 100000
+    assert container.exec("sh", "-c", "echo x > /home/file; stat -c %u /home/file; id -u").out.split() == ["0", "0"]
+
+
+def test_users_mapped_with_a_terminal(mapped):
+    with mapped.in_terminal("sh", "-c", "tty; stat -c %u /dev/pts/0") as tty:
+        assert tty.read().split() == ["/dev/pts/0", "0"]
+
+
+def test_users_mapped_volume(mapped, host):
+    folder = host.place / "of-mapped"
+    folder.mkdir()
+    os.chown(folder, 100000, 100000)
+    mapped.shell("echo x > /data/file", "--volume", f"{folder}:/data")
+    assert (folder / "file").stat().st_uid == 100000
+
+
+def test_users_mapped_and_limits(mapped):
+    flags = [
+        "--memory",
+        "64m",
+        "--pids-limit",
+        "50",
+        "--read-only",
+        "--tmpfs",
+        "/scratch",
+        "--device",
+        "/dev/null:/dev/n",
+    ]
+    assert mapped.shell("echo x > /scratch/x; cat /scratch/x; echo y > /dev/n", *flags) == "x\n"
+
+
+def test_users_not_mapped_for_one(mapped):
+    assert mapped.out("cat", "/proc/self/uid_map", flags=["--userns", "host"]).split() == ["0", "0", "4294967295"]
+
+
+# ---- the daemon is killed
+
+
+@pytest.fixture(scope="module")
+def mortal_daemon(host, runtime_path, tarball):
+    need("dockerd", "docker", "containerd")
+    daemon = Dockerd(host, "mortal", runtime_path)
+    daemon.client.do("import", tarball, IMAGE)
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture
+def mortal(mortal_daemon):
+    """Afterwards nothing may be left of its containers."""
+    yield mortal_daemon
+    mortal_daemon.client.clean()
+    host, place = mortal_daemon.host, str(mortal_daemon.place)
+
+    def left():
+        states = [path for path in host.states() if str(path).startswith(place)]
+        mounts = [path for path in host.mounts() if path.startswith(place) and "/netns/" in path]
+        shims = [command for command in host.processes().values() if "containerd-shim" in command and place in command]
+        return states + mounts + shims + [path for path in host.cgroups("mortal") if len(path.name) == 64]
+
+    wait_for(lambda: not left(), lambda: f"nothing is left: {left()}")
+
+
+def test_daemon_killed(mortal):
+    """The new daemon ends what it finds running; the container can be started again."""
+    container = mortal.client.start()
+    pid = container.pid
+    mortal.kill()
+    assert not is_gone(pid)
+    mortal.start()
+    wait_for(lambda: container.status == "exited", lambda: container.status)
+    assert is_gone(pid)
+    mortal.client.do("start", container.name)
+    assert container.exec("echo", "hello").out == "hello\n"
+
+
+def test_daemon_killed_then_removed(mortal):
+    containers = [mortal.client.start() for _ in range(3)]
+    pids = [container.pid for container in containers]
+    mortal.client.do("pause", containers[0].name)
+    mortal.kill()
+    mortal.start()
+    assert mortal.client.remove(*(container.name for container in containers)).code == 0
+    wait_for(lambda: all(map(is_gone, pids)), "they end")
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.1, 0.15, 0.2, 0.3])
+def test_daemon_killed_while_it_creates(mortal, delay):
+    words = mortal.client.options("run", ["--detach"])
+    client = subprocess.Popen(
+        [*mortal.client.command, *words, "sleep", "1000"],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(delay)
+    mortal.kill()
+    client.wait(20)
+    mortal.start()
+
+
+@pytest.fixture(scope="module")
+def surviving(host, runtime_path, tarball):
+    need("dockerd", "docker", "containerd")
+    daemon = Dockerd(host, "surviving", runtime_path, **{"live-restore": True})
+    daemon.client.do("import", tarball, IMAGE)
+    yield daemon
+    daemon.client.clean()
+    daemon.close()
+
+
+def test_containers_that_survive_the_daemon(surviving):
+    container = surviving.client.start("sh", "-c", "echo started; sleep 1000")
+    pid = container.pid
+    surviving.kill()
+    surviving.start()
+    assert container.status == "running"
+    assert container.pid == pid
+    assert container.exec("echo", "hello").out == "hello\n"
+    surviving.client.do("kill", container.name)
+    assert surviving.client.do("wait", container.name).split() == ["137"]
