@@ -110,8 +110,8 @@ class Host:
         self.holder.wait(20)
         self.holder.stdout.close()
         shutil.rmtree(self.place)
-        assert not left
-        assert not containers
+        assert left == {}
+        assert containers == set()
 
 
 def mounted_cgroup(pid, controller):

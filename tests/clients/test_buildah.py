@@ -82,11 +82,7 @@ def test_standard_input(buildah, working):
 def test_what_cannot_run(buildah, working):
     result = buildah.run(working, "nosuch")
     assert result.code != 0
-    assert 'exec: "nosuch": executable file not found in $PATH' in result.err
-
-
-def test_killed(buildah, working):
-    assert buildah.run(working, "sh", "-c", "kill -9 $$").code != 0
+    assert 'exec: "nosuch": executable file not found in $PATH' in result.err.replace('\\"', '"')
 
 
 def test_user_and_directory(buildah, working):
