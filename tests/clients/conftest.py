@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from calling import PATH, need
 from corner import Host
-from engines import IMAGE, Dockerd, make_podman
+from daemons import Containerd, Dockerd
+from engines import IMAGE, make_podman
 from images import write_layout
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,12 +81,25 @@ def layout(host, tarball):
 
 
 @pytest.fixture(scope="session")
-def dockerd(host, runtime_path, tarball):
-    need("dockerd", "docker", "containerd")
-    daemon = Dockerd(host, "docker", runtime_path)
-    daemon.client.do("import", tarball, IMAGE)
-    yield daemon
-    daemon.close()
+def make_dockerd(host, runtime_path, tarball):
+    """Makes daemons that have the image, with a name and settings of their own and one containerd for all."""
+    need("dockerd", "docker", "containerd", "nsenter")
+    daemons = [Containerd(host, "of-docker")]
+
+    def make(name, **settings):
+        daemon = Dockerd(host, name, daemons[0], runtime_path, **settings)
+        daemons.append(daemon)
+        daemon.client.do("import", tarball, IMAGE)
+        return daemon
+
+    yield make
+    for daemon in reversed(daemons):
+        daemon.close()
+
+
+@pytest.fixture(scope="session")
+def dockerd(make_dockerd):
+    return make_dockerd("docker")
 
 
 @pytest.fixture(scope="session")

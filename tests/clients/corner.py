@@ -131,26 +131,9 @@ def limit(pid, controller, first, second):
     return (path / (second if is_second else first)).read_text().strip()
 
 
-def parent(pid):
-    text = Path(f"/proc/{pid}/stat").read_text()
-    return int(text.rpartition(")")[2].split()[1])
-
-
 def is_gone(pid):
     """Returns whether a process has ended; one that nobody has waited for counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] in "ZX"
     except OSError:
         return True
-
-
-def stop(process, seconds=30):
-    """Ends a daemon that the tests started, as one who stops it would."""
-    process.terminate()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise
-    wait_for(lambda: is_gone(process.pid), "the daemon ends")

@@ -1,13 +1,10 @@
 """docker and podman behind one interface: their command lines are nearly the same."""
 
-import json
 import resource
-import subprocess
 import uuid
 
 import pytest
-from calling import ENVIRONMENT, PATH, Result, Terminal, run, wait_for
-from corner import is_gone, stop
+from calling import Result, Terminal, run, wait_for
 
 IMAGE = "box"
 SLEEP = ("sleep", "1000")
@@ -170,55 +167,3 @@ def make_podman(host, runtime):
     flags = [f"--{name}={place / name}" for name in ("root", "runroot", "tmpdir", "network-config-dir")]
     flags += ["--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=file"]
     return Engine("podman", host, host.inside("env", f"CONTAINERS_CONF={place}/containers.conf", "podman", *flags))
-
-
-class Dockerd:
-    """A docker daemon in a corner of the host."""
-
-    def __init__(self, host, name, runtime, **settings):
-        self.host, self.place = host, host.place / name
-        self.place.mkdir(mode=0o711)
-        self.socket = self.place / "sock"
-        settings = {
-            "data-root": str(self.place / "data"),
-            "exec-root": str(self.place / "exec"),
-            "pidfile": str(self.place / "pid"),
-            "hosts": [f"unix://{self.socket}"],
-            "exec-opts": ["native.cgroupdriver=cgroupfs"],
-            "cgroup-parent": f"/{host.cgroup}/{name}",
-            "runtimes": {
-                "tested": {"path": runtime},
-                "with-arguments": {"path": runtime, "runtimeArgs": ["--debug"]},
-            },
-            "default-runtime": "tested",
-            "log-level": "warn",
-            "shutdown-timeout": 5,
-            **settings,
-        }
-        (self.place / "daemon.json").write_text(json.dumps(settings))
-        self.start()
-        self.client = Engine("docker", host, ["/usr/bin/docker", "--host", f"unix://{self.socket}"])
-
-    def start(self):
-        command = self.host.inside("dockerd", "--config-file", self.place / "daemon.json")
-        with (self.place / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**ENVIRONMENT, "PATH": PATH}
-            )
-        wait_for(self.answers, lambda: f"dockerd is ready\n{self.log()}", 60)
-
-    def answers(self):
-        assert self.process.poll() is None, self.log()
-        return run("/usr/bin/docker", "--host", f"unix://{self.socket}", "version").code == 0
-
-    def log(self):
-        return (self.place / "log").read_text()
-
-    def kill(self):
-        """Kills the daemon in the midst of what it does."""
-        self.process.kill()
-        self.process.wait()
-        wait_for(lambda: is_gone(self.process.pid), "dockerd ends")
-
-    def close(self):
-        stop(self.process)

@@ -6,45 +6,20 @@ import uuid
 
 import pytest
 from calling import ENVIRONMENT, Terminal, need, run, wait_for
-from corner import is_gone, limit, stop
+from corner import is_gone, limit
+from daemons import Containerd
 from images import write_archive
 
-CONFIG = """version = 2
-root = "{0}/root"
-state = "{0}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "{0}/sock"
-[ttrpc]
-  address = "{0}/sock.ttrpc"
-"""
 IMAGE = "docker.io/library/box:latest"
 
 
-class Containerd:
-    """A daemon in a corner of the host, and `ctr` for it: call it with the words of ctr's command line."""
+class Ctr:
+    """Call it with the words of ctr's command line."""
 
-    def __init__(self, host, runtime):
-        self.host, self.runtime, self.place = host, runtime, host.place / "containerd"
-        self.place.mkdir(mode=0o711)
-        (self.place / "config.toml").write_text(CONFIG.format(self.place))
+    def __init__(self, daemon, runtime):
+        self.daemon, self.host, self.place, self.runtime = daemon, daemon.host, daemon.place, runtime
+        self.command = self.host.inside(*daemon.client)
         self.made = []
-        self.start()
-
-    def start(self):
-        with (self.place / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.host.inside("containerd", "--config", self.place / "config.toml"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=ENVIRONMENT,
-            )
-        wait_for(lambda: self("version").code == 0, lambda: (self.place / "log").read_text())
-
-    @property
-    def command(self):
-        return self.host.inside("ctr", "--address", self.place / "sock")
 
     def __call__(self, *words, **kwargs):
         return run(*self.command, *words, **kwargs)
@@ -103,12 +78,13 @@ class Containerd:
 @pytest.fixture(scope="module")
 def containerd(host, runtime_path, layout):
     need("containerd", "ctr", "containerd-shim-runc-v2")
-    daemon = Containerd(host, runtime_path)
+    daemon = Containerd(host, "containerd")
+    client = Ctr(daemon, runtime_path)
     archive = host.place / "box.tar"
     write_archive(archive, layout)
-    daemon.do("image", "import", "--base-name", "docker.io/library/box", "--snapshotter", "native", archive)
-    yield daemon
-    stop(daemon.process)
+    client.do("image", "import", "--base-name", "docker.io/library/box", "--snapshotter", "native", archive)
+    yield client
+    daemon.close()
 
 
 @pytest.fixture
@@ -288,10 +264,9 @@ def test_daemon_killed(ctr):
     """The containers go on, and the new daemon finds them."""
     name = ctr.started()
     pid = ctr.pid(name)
-    ctr.process.kill()
-    ctr.process.wait()
+    ctr.daemon.kill()
     assert not is_gone(pid)
-    ctr.start()
+    ctr.daemon.start()
     assert ctr.status(name) == "RUNNING"
     assert ctr.exec(name, "echo", "hello").out == "hello\n"
     ctr.remove(name)

@@ -5,9 +5,8 @@ import subprocess
 import time
 
 import pytest
-from calling import ENVIRONMENT, need, wait_for
+from calling import ENVIRONMENT, wait_for
 from corner import is_gone
-from engines import IMAGE, Dockerd
 
 
 def test_healthcheck(docker):
@@ -39,13 +38,10 @@ def test_pids_limit_updated(docker):
 
 
 @pytest.fixture(scope="module")
-def mapped(host, runtime_path, tarball):
-    need("dockerd", "docker", "containerd")
-    daemon = Dockerd(host, "mapped", runtime_path, **{"userns-remap": "clients"})
-    daemon.client.do("import", tarball, IMAGE)
-    yield daemon.client
-    daemon.client.clean()
-    daemon.close()
+def mapped(make_dockerd):
+    client = make_dockerd("mapped", **{"userns-remap": "clients"}).client
+    yield client
+    client.clean()
 
 
 def test_users_mapped(mapped):
@@ -91,12 +87,8 @@ def test_users_not_mapped_for_one(mapped):
 
 
 @pytest.fixture(scope="module")
-def mortal_daemon(host, runtime_path, tarball):
-    need("dockerd", "docker", "containerd")
-    daemon = Dockerd(host, "mortal", runtime_path)
-    daemon.client.do("import", tarball, IMAGE)
-    yield daemon
-    daemon.close()
+def mortal_daemon(make_dockerd):
+    return make_dockerd("mortal")
 
 
 @pytest.fixture
@@ -109,7 +101,7 @@ def mortal(mortal_daemon):
     def left():
         states = [path for path in host.states() if str(path).startswith(place)]
         mounts = [path for path in host.mounts() if path.startswith(place) and "/netns/" in path]
-        shims = [command for command in host.processes().values() if "containerd-shim" in command and place in command]
+        shims = [command for command in host.processes().values() if "-namespace mortal " in command]
         return states + mounts + shims + [path for path in host.cgroups("mortal") if len(path.name) == 64]
 
     wait_for(lambda: not left(), lambda: f"nothing is left: {left()}")
@@ -154,13 +146,10 @@ def test_daemon_killed_while_it_creates(mortal, delay):
 
 
 @pytest.fixture(scope="module")
-def surviving(host, runtime_path, tarball):
-    need("dockerd", "docker", "containerd")
-    daemon = Dockerd(host, "surviving", runtime_path, **{"live-restore": True})
-    daemon.client.do("import", tarball, IMAGE)
+def surviving(make_dockerd):
+    daemon = make_dockerd("surviving", **{"live-restore": True})
     yield daemon
     daemon.client.clean()
-    daemon.close()
 
 
 def test_containers_that_survive_the_daemon(surviving):

@@ -11,8 +11,16 @@ def build(engine, host):
 
     def build(text, *flags):
         (folder / "Dockerfile").write_text(text)
-        parent = "" if engine.name == "docker" else f"--cgroup-parent=/{host.cgroup}/podman"
-        flags = ["--network", "none", "--tag", "built", *filter(None, [parent]), *flags]
+        flags = ["--network", "none", "--tag", "built", *flags]
+        if engine.name == "podman":
+            flags += [
+                "--cgroup-parent",
+                f"/{host.cgroup}/podman",
+                "--ulimit",
+                "nofile=1024:1024",
+                "--ulimit",
+                "nproc=1000:1000",
+            ]
         return engine("build", *flags, folder)
 
     yield build
