@@ -1,4 +1,4 @@
-"""containerd and dockerd in a corner of the host. The tests are their parent, so that one that is killed is also gone."""
+"""containerd and dockerd in a corner of the host. The tests are their parent, so that one that was killed is gone."""
 
 import json
 import subprocess

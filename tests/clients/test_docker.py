@@ -65,18 +65,14 @@ def test_users_mapped_volume(mapped, host):
 
 
 def test_users_mapped_and_limits(mapped):
-    flags = [
-        "--memory",
-        "64m",
-        "--pids-limit",
-        "50",
-        "--read-only",
-        "--tmpfs",
-        "/scratch",
-        "--device",
-        "/dev/null:/dev/n",
-    ]
-    assert mapped.shell("echo x > /scratch/x; cat /scratch/x; echo y > /dev/n", *flags) == "x\n"
+    flags = ["--memory", "64m", "--pids-limit", "50", "--read-only", "--tmpfs", "/scratch"]
+    assert mapped.shell("echo x > /scratch/x; cat /scratch/x; echo y > /dev/null", *flags) == "x\n"
+
+
+def test_users_mapped_and_a_device(mapped):
+    """It cannot be made in a user namespace; the host's is mounted."""
+    out = mapped.shell("echo y > /dev/nothing; stat -c %t:%T /dev/nothing", "--device", "/dev/null:/dev/nothing")
+    assert out == "1:3\n"
 
 
 def test_users_not_mapped_for_one(mapped):
@@ -84,6 +80,10 @@ def test_users_not_mapped_for_one(mapped):
 
 
 # ---- the daemon is killed
+
+
+# the new daemon sends TERM, and KILL ten seconds later
+OBEDIENT = ["sh", "-c", "trap exit TERM; while :; do sleep 0.05; done"]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def mortal(mortal_daemon):
 
 def test_daemon_killed(mortal):
     """The new daemon ends what it finds running; the container can be started again."""
-    container = mortal.client.start()
+    container = mortal.client.start(*OBEDIENT)
     pid = container.pid
     mortal.kill()
     assert not is_gone(pid)
@@ -121,7 +121,7 @@ def test_daemon_killed(mortal):
 
 
 def test_daemon_killed_then_removed(mortal):
-    containers = [mortal.client.start() for _ in range(3)]
+    containers = [mortal.client.start(*OBEDIENT) for _ in range(3)]
     pids = [container.pid for container in containers]
     mortal.client.do("pause", containers[0].name)
     mortal.kill()
@@ -134,7 +134,7 @@ def test_daemon_killed_then_removed(mortal):
 def test_daemon_killed_while_it_creates(mortal, delay):
     words = mortal.client.options("run", ["--detach"])
     client = subprocess.Popen(
-        [*mortal.client.command, *words, "sleep", "1000"],
+        [*mortal.client.command, *words, *OBEDIENT],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -13,14 +13,8 @@ def build(engine, host):
         (folder / "Dockerfile").write_text(text)
         flags = ["--network", "none", "--tag", "built", *flags]
         if engine.name == "podman":
-            flags += [
-                "--cgroup-parent",
-                f"/{host.cgroup}/podman",
-                "--ulimit",
-                "nofile=1024:1024",
-                "--ulimit",
-                "nproc=1000:1000",
-            ]
+            flags += ["--cgroup-parent", f"/{host.cgroup}/podman"]
+            flags += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
         return engine("build", *flags, folder)
 
     yield build
