@@ -9,7 +9,7 @@ import struct
 import subprocess
 import termios
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
@@ -17,8 +17,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # the distribution's clients, not those 
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
 
 
-@dataclass
-class Result:
+class Result(NamedTuple):
     code: int
     out: str
     err: str
