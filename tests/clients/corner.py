@@ -5,10 +5,10 @@ are therefore not the host's, and whatever is left behind can be told from what 
 """
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 from calling import ENVIRONMENT, wait_for
@@ -39,7 +39,9 @@ exec cat > /dev/null
 
 class Host:
     def __init__(self, busybox):
-        self.place = Path(tempfile.mkdtemp(prefix="clients-", dir="/tmp"))  # short: podman allows 50 characters
+        # short, since podman allows 50 characters; of letters that a reference of an image may have
+        self.place = Path(f"/tmp/clients-{os.getpid()}-{secrets.token_hex(3)}")
+        self.place.mkdir()
         self.place.chmod(0o711)  # other users' containers go through it
         self.cgroup = f"test-clients-{os.getpid()}"
         (self.place / "etc").mkdir()

@@ -88,6 +88,7 @@ class Dockerd(Daemon):
             **settings,
         }
         (place / "daemon.json").write_text(json.dumps(settings))
+        self.containerd = containerd
         self.client = Engine("docker", host, ["docker", "--host", f"unix://{place}/sock"])
         probe = [*self.client.arguments, "version"]
         super().__init__(host, place, ["dockerd", "--config-file", place / "daemon.json"], probe)

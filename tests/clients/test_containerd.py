@@ -1,5 +1,7 @@
 """containerd and its shim, by way of ctr, on a daemon of our own."""
 
+import os
+import signal
 import subprocess
 import time
 import uuid
@@ -287,7 +289,7 @@ def test_shim_killed(ctr):
 
 
 def test_client_killed(ctr):
-    """In the midst of a `run`: what there is of the container can be removed."""
+    """In the midst of a `run`. What containerd knows nothing of any more, the runtime removes."""
     for delay in (0.05, 0.1, 0.15, 0.2):
         options, _ = ctr.options("run", ["--detach"])
         client = subprocess.Popen(list(map(str, [*ctr.command, *options, "sleep", "1000"])), env=ENVIRONMENT)
@@ -295,3 +297,13 @@ def test_client_killed(ctr):
         client.kill()
         client.wait()
     time.sleep(1)  # until the daemon has done what it was asked to do
+    names = list(ctr.made)
+    ctr.clean()
+    for name in names:
+        assert (
+            run(*ctr.host.inside(ctr.runtime, "--root", ctr.place / "runc/default", "delete", "--force", name)).code
+            == 0
+        )
+    for pid, command in ctr.host.processes().items():
+        if "containerd-shim" in command and any(f"-id {name} " in command for name in names):
+            os.kill(pid, signal.SIGKILL)
