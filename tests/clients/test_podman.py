@@ -107,7 +107,7 @@ def test_client_killed(podman, runtime_path):
     podman.clean()
     host = podman.host
     for path in host.states():
-        if str(path.parent) in (str(host.path("/run/pyruntime")), str(host.path("/run/runc"))):
+        if path.parent in (host.path("/run/pyruntime"), host.path("/run/runc")):
             assert run(*host.inside(runtime_path, "delete", "--force", path.name)).code == 0
     wait_for(lambda: not conmons(host), lambda: f"conmon ends: {conmons(host)}")
     assert not [path for path in host.cgroups("podman") if "libpod-" in path.name]
