@@ -151,11 +151,17 @@ class Engine:
     def clean(self):
         """Removes what a test has made, as far as it is still there."""
         made, self.made = self.made, []
-        there = self.do("ps", "--all", "--format", "{{.Names}}").split()
-        there = [name for name in reversed(made) if name in there]  # some depend on earlier ones
-        if there:
-            # the cleanup that conmon starts at a container's end may be at work on the same mounts
-            wait_for(lambda: self.remove(*there).code == 0, lambda: f"removal: {self.remove(*there)}")
+        attempts = []
+
+        def is_done():
+            there = self.do("ps", "--all", "--format", "{{.Names}}").split()
+            there = [name for name in reversed(made) if name in there]  # some depend on earlier ones
+            if there:
+                attempts.append(self.remove(*there))
+            return not there or attempts[-1].code == 0
+
+        # again, since the cleanup that an engine starts at a container's end may be at work on the same mounts
+        wait_for(is_done, lambda: f"removal: {attempts[-1]}")
 
 
 def make_podman(host, runtime):
