@@ -112,8 +112,8 @@ class Host:
         self.holder.wait(20)
         self.holder.stdout.close()
         shutil.rmtree(self.place)
-        assert left == {}
-        assert containers == set()
+        assert not left, left
+        assert not containers, containers
 
 
 def mounted_cgroup(pid, controller):

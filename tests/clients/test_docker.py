@@ -1,6 +1,7 @@
 """docker, as far as podman has nothing like it: the daemon's own deeds, and its death."""
 
 import os
+import signal
 import subprocess
 import time
 
@@ -91,22 +92,34 @@ def mortal_daemon(make_dockerd):
 
 
 @pytest.fixture
-def mortal(mortal_daemon):
+def mortal(mortal_daemon, runtime_path):
     """Afterwards nothing may be left of its containers. Where a daemon was killed before it had noted that a container
-    runs, the next one knows nothing of that, and the container is removed through containerd."""
+    runs, the next one knows nothing of that: the container is removed through containerd, or, where it has lost track
+    of it too, by the runtime."""
     yield mortal_daemon
     mortal_daemon.client.clean()
     host, place = mortal_daemon.host, str(mortal_daemon.place)
     ctr = host.inside(*mortal_daemon.containerd.client, "--namespace", "mortal")
 
+    def states():
+        return [path for path in host.states() if str(path).startswith(place)]
+
+    def shims():
+        return [pid for pid, command in host.processes().items() if "-namespace mortal " in command]
+
     def left():
-        states = [path for path in host.states() if str(path).startswith(place)]
         mounts = [path for path in host.mounts() if path.startswith(place) and "/netns/" in path]
-        shims = [command for command in host.processes().values() if "-namespace mortal " in command]
-        return states + mounts + shims + [path for path in host.cgroups("mortal") if len(path.name) == 64]
+        return states() + mounts + shims() + [path for path in host.cgroups("mortal") if len(path.name) == 64]
 
     for name in run(*ctr, "task", "list", "--quiet").out.split():
         run(*ctr, "task", "delete", "--force", name)
+    deadline = time.monotonic() + 2
+    while (states() or shims()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for path in states():
+        assert run(*host.inside(runtime_path, "--root", path.parent, "delete", "--force", path.name)).code == 0
+    for pid in shims():
+        os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not left(), lambda: f"nothing is left: {left()}")
 
 
