@@ -71,7 +71,7 @@ def test_exit_status(buildah, working, code):
 
 
 def test_output(buildah, working):
-    """In front of standard error buildah prints the runtime's warnings, of the ambient capabilities that it asks for."""
+    """Before standard error buildah prints the runtime's warnings: of ambient capabilities, which it asks for."""
     result = buildah.run(working, "sh", "-c", "echo to out; echo to err >&2")
     assert (result.code, result.out) == (0, "to out\n")
     assert [line for line in result.err.splitlines() if "ambient" not in line] == ["to err"]
