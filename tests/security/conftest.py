@@ -1,0 +1,97 @@
+"""Flaws that container runtimes have had, each as a check that any runtime can be put to.
+
+The runtime is the one that `make build` installs below build/; RUNTIME names another. Bundles and containers are those of
+conformance/suite, which are the same for every runtime. docs/avoidable-vulnerabilities.md says what each check is about.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(ROOT / "conformance/suite"))
+
+import containers
+from programs import build
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            if HERE in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """The folder with the programs of the conformance suite and with `witness`, compiled."""
+    folder = build(tmp_path_factory.mktemp("programs"))
+    command = ["cc", "-static", "-Os", "-Wall", "-Wextra", "-Werror", "-o", folder / "witness", HERE / "witness.c"]
+    subprocess.run(command, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory, programs):
+    return containers.make_root(tmp_path_factory.mktemp("template") / "rootfs", programs)
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    path = os.environ.get("RUNTIME", str(ROOT / "build/root/sbin/pyruntime"))
+    runtime = containers.Runtime(shutil.which(path) or path, tmp_path)
+    yield runtime
+    runtime.clean()
+    ctypes.CDLL(None).prctl(containers.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def bundle(runtime, tmp_path, template):
+    return containers.Bundle(runtime, tmp_path / "bundle", template)
+
+
+@pytest.fixture
+def make_bundle(runtime, tmp_path, template):
+    """Makes further bundles."""
+    return lambda name: containers.Bundle(runtime, tmp_path / name, template)
+
+
+@pytest.fixture
+def running(bundle):
+    """Starts the container of the bundle with a program that does not end by itself; returns it."""
+
+    def start(script="while :; do sleep 1000; done"):
+        container = bundle.create(script)
+        container.start()
+        return container
+
+    return start
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A directory of the host that no link of an image may lead to; looked at again afterwards."""
+    path = tmp_path / "outside"
+    (path / "pts").mkdir(parents=True)
+    for name in ("file", "null", "ptmx", "console", "pts/ptmx"):
+        (path / name).write_text("the host's\n")
+    before = snapshot(path)
+    yield path
+    assert snapshot(path) == before
+    assert str(path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def snapshot(path):
+    """Returns what a tree is made of: names, kinds, owners, sizes and times."""
+    found = []
+    for entry in (path, *sorted(path.rglob("*"))):
+        status = entry.lstat()
+        owner = status.st_uid, status.st_gid
+        found.append((str(entry), oct(status.st_mode), *owner, status.st_size, status.st_mtime_ns))
+    return found

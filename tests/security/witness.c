@@ -1,0 +1,178 @@
+/* What a process in a container can find out and do.
+ *
+ *   witness spy FILE        looks at all other processes until FILE is there, and says what it could get at
+ *   witness escape          leaves a chroot(2) in the way that root can, and lists the root that it comes to
+ *   witness terminal        whether there is a controlling terminal: "ok" or the number of the error
+ *   witness key NAME        whether a key is in the session keyring: "found" or the number of the error
+ *   witness add-key NAME    puts one there
+ *   witness trace PID       whether the process can be traced: "ok" or the number of the error
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define KEPT 4096
+#define LINE 512
+
+static int result(long value)
+{
+    if (value == -1)
+        printf("%d\n", errno);
+    else
+        puts("ok");
+    return 0;
+}
+
+/* Says a thing once, however often it is seen. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    static char kept[KEPT][LINE];
+    static int count;
+    char line[LINE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    for (int index = 0; index < count; index++)
+        if (strcmp(kept[index], line) == 0)
+            return;
+    if (count < KEPT)
+        strcpy(kept[count++], line);
+    puts(line);
+    fflush(stdout);
+}
+
+static char kind(mode_t mode)
+{
+    return S_ISDIR(mode) ? 'd' : S_ISREG(mode) ? '-' : S_ISCHR(mode) ? 'c' : S_ISLNK(mode) ? 'l' : 'o';
+}
+
+static bool on_procfs(const char *path)
+{
+    struct statfs status;
+    return statfs(path, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
+
+/* "exe", "cwd" or "root" of a process: where it is, and whether it is the same as the own root. */
+static void look_at(const char *pid, const char *name)
+{
+    char path[300], target[300] = "";
+    struct stat status, own;
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    if (stat(path, &status) == -1 || stat("/", &own) == -1 || readlink(path, target, sizeof target - 1) == -1)
+        return;
+    say("%s %d:%llu %s %s", name, (int)status.st_dev, (unsigned long long)status.st_ino,
+        status.st_dev == own.st_dev && status.st_ino == own.st_ino ? "own" : "other", target);
+    if (strcmp(name, "exe") == 0) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0) {
+            say("writable %d:%llu %s", (int)status.st_dev, (unsigned long long)status.st_ino, target);
+            close(fd);
+        }
+    }
+}
+
+static void look_at_descriptors(const char *pid)
+{
+    char folder[280], path[600], target[300];
+    struct stat status;
+    struct dirent *entry;
+    DIR *directory;
+    snprintf(folder, sizeof folder, "/proc/%s/fd", pid);
+    directory = opendir(folder);
+    while (directory && (entry = readdir(directory))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        memset(target, 0, sizeof target);
+        if (stat(path, &status) == -1 || readlink(path, target, sizeof target - 1) == -1)
+            continue;
+        if (!on_procfs(path))
+            say("fd %s %c %s", atoi(entry->d_name) < 3 ? "standard" : "further", kind(status.st_mode), target);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+static int spy(const char *until)
+{
+    char own[16];
+    snprintf(own, sizeof own, "%d", (int)getpid());
+    say("spying");
+    while (access(until, F_OK) == -1) {
+        struct dirent *entry;
+        DIR *processes = opendir("/proc");
+        while (processes && (entry = readdir(processes))) {
+            if (atoi(entry->d_name) == 0 || strcmp(entry->d_name, own) == 0)
+                continue;
+            say("process");
+            look_at(entry->d_name, "exe");
+            look_at(entry->d_name, "cwd");
+            look_at(entry->d_name, "root");
+            look_at_descriptors(entry->d_name);
+        }
+        if (processes)
+            closedir(processes);
+    }
+    say("done");
+    return 0;
+}
+
+static int escape(void)
+{
+    struct dirent *entry;
+    DIR *directory;
+    mkdir("/tmp/below", 0700);
+    if (chroot("/tmp/below") == -1)
+        return result(-1);
+    for (int level = 0; level < 64; level++)
+        if (chdir("..") == -1)
+            return result(-1);
+    if (chroot(".") == -1)
+        return result(-1);
+    directory = opendir("/");
+    while (directory && (entry = readdir(directory)))
+        puts(entry->d_name);
+    return 0;
+}
+
+static int find_key(const char *name)
+{
+    long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", name, 0);
+    if (key == -1)
+        return result(-1);
+    puts("found");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "spy") == 0 && argc == 3)
+        return spy(argv[2]);
+    if (strcmp(what, "escape") == 0)
+        return escape();
+    if (strcmp(what, "terminal") == 0)
+        return result(open("/dev/tty", O_RDWR | O_CLOEXEC));
+    if (strcmp(what, "key") == 0 && argc == 3)
+        return find_key(argv[2]);
+    if (strcmp(what, "add-key") == 0 && argc == 3)
+        return result(syscall(SYS_add_key, "user", argv[2], "secret", 6, KEY_SPEC_SESSION_KEYRING));
+    if (strcmp(what, "trace") == 0 && argc == 3)
+        return result(ptrace(PTRACE_SEIZE, atoi(argv[2]), NULL, NULL));
+    fprintf(stderr, "usage: witness spy|escape|terminal|key|add-key|trace ...\n");
+    return 2;
+}
