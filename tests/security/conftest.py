@@ -1,7 +1,8 @@
 """Flaws that container runtimes have had, each as a check that any runtime can be put to.
 
-The runtime is the one that `make build` installs below build/; RUNTIME names another. Bundles and containers are those of
-conformance/suite, which are the same for every runtime. docs/avoidable-vulnerabilities.md says what each check is about.
+The runtime is the one that `make build` installs below build/; RUNTIME names another. Bundles and containers are those
+of conformance/suite, which are the same for every runtime. docs/avoidable-vulnerabilities.md says what each check is
+about.
 """
 
 import ctypes
@@ -13,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(ROOT / "conformance/suite"))
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "conformance/suite"))
 
 import containers
 from programs import build
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 
 
 def pytest_collection_modifyitems(items):

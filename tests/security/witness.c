@@ -5,6 +5,7 @@
  *   witness terminal        whether there is a controlling terminal: "ok" or the number of the error
  *   witness key NAME        whether a key is in the session keyring: "found" or the number of the error
  *   witness add-key NAME    puts one there
+ *   witness with-key NAME PROGRAM ...  runs a program in a new session keyring that has one
  *   witness trace PID       whether the process can be traced: "ok" or the number of the error
  */
 #define _GNU_SOURCE
@@ -158,6 +159,19 @@ static int find_key(const char *name)
     return 0;
 }
 
+static long add_key(const char *name)
+{
+    return syscall(SYS_add_key, "user", name, "secret", 6, KEY_SPEC_SESSION_KEYRING);
+}
+
+static int with_key(const char *name, char **words)
+{
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) == -1 || add_key(name) == -1)
+        return 1;
+    execvp(words[0], words);
+    return 127;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -170,7 +184,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "key") == 0 && argc == 3)
         return find_key(argv[2]);
     if (strcmp(what, "add-key") == 0 && argc == 3)
-        return result(syscall(SYS_add_key, "user", argv[2], "secret", 6, KEY_SPEC_SESSION_KEYRING));
+        return result(add_key(argv[2]));
+    if (strcmp(what, "with-key") == 0 && argc > 3)
+        return with_key(argv[2], argv + 3);
     if (strcmp(what, "trace") == 0 && argc == 3)
         return result(ptrace(PTRACE_SEIZE, atoi(argv[2]), NULL, NULL));
     fprintf(stderr, "usage: witness spy|escape|terminal|key|add-key|trace ...\n");
