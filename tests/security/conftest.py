@@ -65,6 +65,22 @@ def make_bundle(runtime, tmp_path, template):
 
 
 @pytest.fixture
+def host_mounts():
+    """Mounts file systems on the host for a test, and takes them away again."""
+    made = []
+
+    def mount(*words, at):
+        Path(at).mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", *map(str, words), str(at)], check=True)
+        made.append(at)
+        return at
+
+    yield mount
+    for place in reversed(made):
+        subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+@pytest.fixture
 def running(bundle):
     """Starts the container of the bundle with a program that does not end by itself; returns it."""
 
