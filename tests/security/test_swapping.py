@@ -1,0 +1,123 @@
+"""An image that changes while a container is made of it: a directory and a link to the host change places.
+
+CVE-2019-19921, CVE-2021-30465, CVE-2025-52565, CVE-2026-88264; what is made and mounted at other places is in
+tests/integration/test_races.py.
+"""
+
+import contextlib
+import ctypes
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import snapshot
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+SECONDS = 2.5
+
+
+@contextlib.contextmanager
+def swapping(one, other):
+    """Makes two names change places as fast as can be (renameat2(2)); yields a list with the number of times."""
+    renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    names = os.fsencode(one), os.fsencode(other)
+    stop, count = threading.Event(), [0]
+
+    def swap():
+        while not stop.is_set():
+            if renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+                count[0] += 1
+            if count[0] % 64 == 0:
+                time.sleep(0)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        yield count
+    finally:
+        stop.set()
+        thread.join()
+
+
+def rounds(bundle, *flags):
+    """Creates containers of the bundle for a while; yields each that comes to be."""
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        name = bundle.runtime.new_name()
+        bundle.write(name)
+        pid_file = bundle.path / "pid"
+        words = ["create", "--bundle", bundle.path, "--pid-file", pid_file, *flags, name]
+        done = bundle.runtime(*words, check=False)
+        assert "Traceback" not in done.err
+        yield int(pid_file.read_text()) if done.code == 0 else 0
+        bundle.runtime("delete", "--force", name, check=False)
+        bundle.runtime.names.remove(name)
+
+
+def is_procfs(path):
+    """Whether a directory is a procfs, and not one that looks like it."""
+    with contextlib.suppress(OSError):
+        return os.stat(f"{path}/self/stat").st_size == 0 and os.path.lexists(f"{path}/sysrq-trigger")
+    return False
+
+
+@pytest.mark.parametrize("target", ["outside", "inside"])
+def test_proc_is_swapped(bundle, outside, target):
+    """CVE-2019-19921: what was to be covered in procfs was covered in something else, and procfs itself lay open.
+
+    Wherever procfs is in the end, what was to be masked is, and what was to be read-only is.
+    """
+    bundle.linux["maskedPaths"], bundle.linux["readonlyPaths"] = ["/proc/keys"], ["/proc/sys"]
+    (bundle.rootfs / "false/sys").mkdir(parents=True)
+    (bundle.rootfs / "false/keys").touch()
+    link = bundle.rootfs / "link"
+    link.symlink_to(outside if target == "outside" else "/false")
+    bundle.process["args"] = ["true"]
+    made = 0
+    with swapping(bundle.rootfs / "proc", link) as count:
+        for pid in rounds(bundle):
+            root = f"/proc/{pid}/root"
+            for name in ("proc", "link") if pid else ():
+                place = f"{root}/{name}"
+                if os.path.islink(place) or not is_procfs(place):
+                    continue
+                made += 1
+                keys = os.stat(f"{place}/keys")
+                assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
+                assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
+    assert count[0] > 100, "nothing was swapped"
+
+
+def test_console_is_swapped(bundle, outside, tmp_path):
+    """CVE-2025-52565, CVE-2026-88264: between a look and the mount, /dev/console is a link to the host."""
+    devpts = next(mount for mount in bundle.mounts if mount["destination"] == "/dev/pts")
+    bundle.mounts[:] = [mount for mount in bundle.mounts if not mount["destination"].startswith("/dev")]
+    bundle.mounts.append(devpts)
+    (bundle.rootfs / "dev/pts").mkdir()
+    (bundle.rootfs / "dev/console").touch()
+    (bundle.rootfs / "dev/link").symlink_to(outside / "file")
+    bundle.process.update(terminal=True, args=["true"])
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "console"))
+        listener.listen(1000)
+        with swapping(bundle.rootfs / "dev/console", bundle.rootfs / "dev/link") as count:
+            for pid in rounds(bundle, "--console-socket", tmp_path / "console"):
+                assert (outside / "file").read_text() == "the host's\n"
+                assert not pid or not os.path.exists(f"/proc/{pid}/root{outside}")
+    assert count[0] > 100, "nothing was swapped"
+
+
+def test_dev_is_swapped(bundle, outside):
+    """CVE-2021-30465, CVE-2026-41579, CVE-2026-47766: devices and links are made in /dev, or ptmx is taken away."""
+    bundle.mounts[:] = [mount for mount in bundle.mounts if not mount["destination"].startswith("/dev")]
+    (bundle.rootfs / "link").symlink_to(outside)
+    bundle.process["args"] = ["true"]
+    before = snapshot(outside)
+    with swapping(bundle.rootfs / "dev", bundle.rootfs / "link") as count:
+        for _ in rounds(bundle):
+            assert snapshot(outside) == before
+    assert count[0] > 100, "nothing was swapped"
+    assert str(outside) not in Path("/proc/self/mountinfo").read_text()
