@@ -57,11 +57,19 @@ def rounds(bundle, *flags):
         bundle.runtime.names.remove(name)
 
 
-def is_procfs(path):
-    """Whether a directory is a procfs, and not one that looks like it."""
-    with contextlib.suppress(OSError):
-        return os.stat(f"{path}/self/stat").st_size == 0 and os.path.lexists(f"{path}/sysrq-trigger")
-    return False
+@contextlib.contextmanager
+def procfs_at(path):
+    """Yields a path to a directory that stays the same, or nothing when it is no procfs."""
+    try:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        yield ""
+        return
+    try:
+        place = f"/proc/self/fd/{fd}"
+        yield place if os.path.lexists(f"{place}/sysrq-trigger") else ""
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.parametrize("target", ["outside", "inside"])
@@ -76,18 +84,14 @@ def test_proc_is_swapped(bundle, outside, target):
     link = bundle.rootfs / "link"
     link.symlink_to(outside if target == "outside" else "/false")
     bundle.process["args"] = ["true"]
-    made = 0
     with swapping(bundle.rootfs / "proc", link) as count:
         for pid in rounds(bundle):
-            root = f"/proc/{pid}/root"
             for name in ("proc", "link") if pid else ():
-                place = f"{root}/{name}"
-                if os.path.islink(place) or not is_procfs(place):
-                    continue
-                made += 1
-                keys = os.stat(f"{place}/keys")
-                assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
-                assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
+                with procfs_at(f"/proc/{pid}/root/{name}") as place:
+                    if place:
+                        keys = os.stat(f"{place}/keys")
+                        assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
+                        assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
     assert count[0] > 100, "nothing was swapped"
 
 
