@@ -1,4 +1,4 @@
-"""docs/avoidable-vulnerabilities.md: what it says is shown by a test is, and the tests of tests/security are all there."""
+"""docs/avoidable-vulnerabilities.md: the tests that it names exist, and those of tests/security are all there."""
 
 import re
 
@@ -10,7 +10,7 @@ FLAW = re.compile(r"CVE-\d{4}-\d{4,}|GHSA(?:-\w{4}){3}")
 ROWS = rows(read(PAGE))
 
 
-def tests_of(path):
+def names_of_tests(path):
     """Returns the names of the tests in a file."""
     return set(re.findall(r"^def (test_\w+)\(", (ROOT / path).read_text(), flags=re.MULTILINE))
 
@@ -22,14 +22,14 @@ def test_tests_that_are_named_exist(flaw, shown):
     for name in names:
         path, _, test = name.partition("::")
         assert (ROOT / path).is_file(), name
-        assert test in tests_of(path), name
+        assert test in names_of_tests(path), name
 
 
 def test_every_test_is_on_the_page():
     named = {name for row in ROWS for name in code(row[-1])}
     for path in sorted((ROOT / "tests/security").glob("test_*.py")):
         file = str(path.relative_to(ROOT))
-        assert {f"{file}::{test}" for test in tests_of(file)} - named == set()
+        assert {f"{file}::{test}" for test in names_of_tests(file)} - named == set()
 
 
 def test_every_flaw_that_a_test_names_is_on_the_page():
