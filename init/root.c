@@ -267,7 +267,7 @@ static int empty_directory(void)
 int op_mask_path(struct init *init, const struct op *op)
 {
 	int null = slot_fd(init, op->arg[0].number);
-	int target = path_open(init, op->arg[1].data, O_PATH, 0);
+	int target = path_covered(init, op->arg[1].data);
 	struct statx status;
 	int mask, result;
 
@@ -292,7 +292,7 @@ int op_mask_path(struct init *init, const struct op *op)
 int op_readonly_path(struct init *init, const struct op *op)
 {
 	struct attributes readonly = { .rset = MOUNT_ATTR_RDONLY };
-	int target = path_open(init, op->arg[0].data, O_PATH, 0);
+	int target = path_covered(init, op->arg[0].data);
 	int tree, result;
 
 	if (target == -ENOENT)

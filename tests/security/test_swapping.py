@@ -84,15 +84,18 @@ def test_proc_is_swapped(bundle, outside, target):
     link = bundle.rootfs / "link"
     link.symlink_to(outside if target == "outside" else "/false")
     bundle.process["args"] = ["true"]
+    found = []
     with swapping(bundle.rootfs / "proc", link) as count:
         for pid in rounds(bundle):
             for name in ("proc", "link") if pid else ():
                 with procfs_at(f"/proc/{pid}/root/{name}") as place:
                     if place:
+                        found.append(name)
                         keys = os.stat(f"{place}/keys")
                         assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
                         assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
     assert count[0] > 100, "nothing was swapped"
+    print(f"{count[0]} swaps, procfs at {found}")
 
 
 def test_console_is_swapped(bundle, outside, tmp_path):
