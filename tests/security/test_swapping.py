@@ -42,6 +42,31 @@ def swapping(one, other):
         thread.join()
 
 
+@contextlib.contextmanager
+def linking(file, name):
+    """Puts a hard link to a file at a name and takes it away, again and again; yields the number of times."""
+    stop, count = threading.Event(), [0]
+    spare = f"{name}-spare"
+
+    def link():
+        while not stop.is_set():
+            with contextlib.suppress(FileExistsError):
+                os.link(file, spare)
+            os.rename(spare, name)
+            # a link that has the name already stays beside it (rename(2))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+            count[0] += 1
+
+    thread = threading.Thread(target=link)
+    thread.start()
+    try:
+        yield count
+    finally:
+        stop.set()
+        thread.join()
+
+
 def rounds(bundle, *flags):
     """Creates containers of the bundle for a while; yields each that comes to be."""
     end = time.monotonic() + SECONDS
@@ -95,7 +120,6 @@ def test_proc_is_swapped(bundle, outside, target):
                         assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
                         assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
     assert count[0] > 100, "nothing was swapped"
-    print(f"{count[0]} swaps, procfs at {found}")
 
 
 def test_console_is_swapped(bundle, outside, tmp_path):
@@ -128,3 +152,18 @@ def test_dev_is_swapped(bundle, outside):
             assert snapshot(outside) == before
     assert count[0] > 100, "nothing was swapped"
     assert str(outside) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_device_that_is_swapped_is_not_given_away(bundle, outside):
+    """CVE-2024-45310: between its making and its change of owner, the name of a device is that of another file.
+
+    Somebody who can write to the directory makes it a hard link, which no resolver can tell from the file itself.
+    """
+    folder = bundle.rootfs / "devices"
+    folder.mkdir()
+    bundle.process["args"] = ["true"]
+    bundle.linux["devices"] = [{"path": "/devices/node", "type": "p", "fileMode": 0o666, "uid": 1000, "gid": 1000}]
+    with linking(outside / "file", folder / "node") as count:
+        for _ in rounds(bundle):
+            assert (outside / "file").stat().st_uid == 0, "a file of the host was given away"
+    assert count[0] > 100, "nothing was swapped"
