@@ -100,8 +100,11 @@ def test_a_number_is_not_looked_up_as_a_name(bundle, runtime, running):
 def test_the_user_of_exec_is_the_one_that_is_given(runtime, running, word):
     """CVE-2026-30892: `exec -u 1` ran as root."""
     container = running()
-    found = status(runtime("exec", "--user", word, container.name, *STATUS).out)
-    assert found["Uid"] == [word.partition(":")[0]] * 4
+    done = runtime("exec", "--user", word, container.name, *STATUS, check=False)
+    if done.code:
+        assert int(word) >= 2**31, "only what has 32 bits may be too large"
+    else:
+        assert status(done.out)["Uid"] == [word.partition(":")[0]] * 4
 
 
 NO_USERS = ["4294967295", "4294967296", "4294968296", "18446744073709551616", "-1", "+1", "1x", " 1", "1_0", "1:", ":1"]

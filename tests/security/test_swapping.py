@@ -120,6 +120,7 @@ def test_proc_is_swapped(bundle, outside, target):
                         assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3), f"{name}/keys is open"
                         assert os.statvfs(f"{place}/sys").f_flag & os.ST_RDONLY, f"{name}/sys can be written to"
     assert count[0] > 100, "nothing was swapped"
+    assert found, "procfs was nowhere"
 
 
 def test_console_is_swapped(bundle, outside, tmp_path):
