@@ -144,7 +144,7 @@ def test_annotations_do_not_move_a_container(bundle, runtime):
 def test_many_maps_do_not_take_namespaces_away(bundle):
     """CVE-2021-43784: a length of 16 bits ran over, and what followed was read as another list of namespaces."""
     bundle.map_ids()
-    for count in (340, 3000, 70000):
+    for count in (340, 3000, 9000):
         lines = [{"containerID": at, "hostID": 100000 + at, "size": 1} for at in range(count)]
         bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = lines
         try:
@@ -244,6 +244,6 @@ def test_an_id_is_no_path(bundle, runtime, tmp_path, word):
     before = sorted(tmp_path.rglob("*"))
     for words in (["create", "--bundle", bundle.path], ["state"], ["delete"], ["delete", "--force"]):
         done = runtime(*words, word, check=False)
-        assert done.code or "--force" in words
+        assert done.code or "--force" in words, f"{words[0]} was done"
     mine = {path for path in tmp_path.rglob("*") if not path.name.startswith(("out-", "err-"))}
     assert mine == {path for path in before if not path.name.startswith(("out-", "err-"))}

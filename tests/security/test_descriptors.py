@@ -104,7 +104,7 @@ def test_created_container_has_no_directory_of_the_host(bundle, leak):
 
 def programs_of_the_host(runtime):
     """What must not be within reach: the runtime, and the interpreter if it has one."""
-    found = [Path(runtime.path).resolve()]
+    found = [runtime.program]
     first = found[0].read_bytes()[:200].partition(b"\n")[0]
     if first.startswith(b"#!"):
         found.append(Path(os.fsdecode(first[2:].split()[0])).resolve())
