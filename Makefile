@@ -97,10 +97,14 @@ RUNTIMES ?= $(RUNTIME) $(wildcard /usr/sbin/runc /usr/bin/crun)
 conformance: build $(READY_DEV)
 	install/setup.sh test
 	mkdir -p build/conformance
+	rm -f build/conformance/*.json
 	for path in $(RUNTIMES); do \
 	    record=build/conformance/$$(basename $$path); \
+	    if [ -n "$(OFFICIAL)" ]; then \
+	        $(BIN)/python conformance/official $(OFFICIAL) --runtime $$path --json > $$record.official.json; \
+	    fi; \
 	    $(BIN)/python conformance/run --runtime $$path --record $$record.json; \
-	    test -z "$(OFFICIAL)" || $(BIN)/python conformance/official $(OFFICIAL) --runtime $$path --json > $$record.official.json; \
+	    [ -s $$record.json ] || exit 1; \
 	done
 	$(BIN)/python conformance/table.py build/conformance
 
@@ -115,4 +119,5 @@ golden: build $(READY_DEV)
 	$(BIN)/python tests/fuzz/record.py
 
 clean:
-	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py
+	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py \
+	    pyruntime/edits/nvidia/_nvml.py

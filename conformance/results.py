@@ -43,6 +43,10 @@ class Results:
         for item in items:
             self.tests[item.nodeid] = {"outcome": "", "reason": "", "requirements": required(item)}
 
+    def pytest_deselected(self, items: list[Any]) -> None:
+        for item in items:
+            self.tests.pop(item.nodeid, None)
+
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             raise SystemExit(str(report.longrepr))

@@ -20,6 +20,8 @@ import demands
 from results import OUTCOMES, ROOT, area, short, totals
 
 OURS = "pyruntime"
+# whatever is not valid is an error
+GENERAL = "config.values.invalid"
 PAGE = ROOT / "docs/conformance.md"
 EXPLANATIONS = ROOT / "conformance/official.toml"
 Tests = dict[str, dict[str, Any]]
@@ -121,11 +123,13 @@ def _failed(count: Counter[str]) -> str:
 
 
 def _demand(found: list[Record], function: str, requirements: dict[str, demands.Requirement]) -> str:
-    """Returns the first requirement that a failing case of a test holds, with its level."""
+    """Returns a requirement that a failing case of a test holds, with its level: one that says more than the general
+    one about values, if there is one."""
     for record in found:
         for name, result in record.tests.items():
             if name.partition("[")[0] == function and result["outcome"] == "failed" and result["requirements"]:
-                demand = requirements[result["requirements"][0]]
+                ids = sorted(result["requirements"], key=lambda name: name == GENERAL)
+                demand = requirements[ids[0]]
                 return f"{demand.level}: {demand.text}"
     return ""
 
@@ -148,18 +152,27 @@ def not_applicable(record: Record) -> list[str]:
 
 
 def official(found: list[Record]) -> list[str]:
-    """Returns the table of the official suite's programs that are not clean with one of the runtimes."""
+    """Returns what the official suite says, with a table of what is not clean with one of the runtimes."""
     reasons: dict[str, str] = tomllib.loads(EXPLANATIONS.read_text())
     run = [record for record in found if record.official]
+    if not run:
+        return [NOT_RUN]
+    ok = sum(entry["passed"] for entry in run[0].official.values())
+    not_ok = sum(len(entry["failures"]) for entry in run[0].official.values())
     rows = []
-    for name in run[0].official if run else ():
+    for name in run[0].official:
         entries = [record.official.get(name) for record in run]
         if all(entry and entry["clean"] for entry in entries):
             continue
         ours = entries[0]
         reason = reasons.get(name, "") if ours and not ours["clean"] else ""
         rows.append([f"`{name}`", *map(_program, entries), reason])
-    return table(["program", *(record.name for record in run), "why it is not clean with pyruntime"], rows)
+    return [
+        "With",
+        f"{run[0].name} it says {ok} ok and {not_ok} not ok. Programs that are not clean with one of the runtimes:",
+        "",
+        *table(["program", *(record.name for record in run), f"why it is not clean with {OURS}"], rows),
+    ]
 
 
 def _program(entry: dict[str, Any] | None) -> str:
@@ -204,7 +217,7 @@ Each cell is passed / failed / not applicable. A requirement has failed when one
 
 ## What fails
 
-How many cases of a test fail, and the first of the requirements that the test holds.
+How many cases of a test fail, and one of the requirements that the test holds.
 
 {failures}
 ## What could not be tested
@@ -215,10 +228,11 @@ Reasons, and how many tests of pyruntime they are about:
 
 ## The official suite
 
-The validation suite of opencontainers/runtime-tools; `conformance/official` runs one that has been built. With
-pyruntime it says {ok} ok and {not_ok} not ok. These of its programs are not clean with one of the runtimes:
+The validation suite of opencontainers/runtime-tools; `conformance/official` runs one that has been built. {official}
+"""
 
-{official}"""
+# what the page has of the official suite where it was not run
+NOT_RUN = "It was\nnot run for this page."
 
 
 def page(found: list[Record]) -> str:
@@ -238,9 +252,7 @@ def page(found: list[Record]) -> str:
         deviations="\n".join(deviations()),
         failures="\n".join(failures(found)),
         reasons="\n".join(not_applicable(ours)),
-        ok=sum(entry["passed"] for entry in ours.official.values()),
-        not_ok=sum(len(entry["failures"]) for entry in ours.official.values()),
-        official="\n".join(official(found)),
+        official="\n".join(official(found)).rstrip(),
     )
 
 

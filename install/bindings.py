@@ -40,13 +40,50 @@ int seccomp_export_bpf(scmp_filter_ctx ctx, int fd);
 long syscall(long number, ...);
 """
 
+# nvml.h of NVIDIA's driver: the functions that edits/nvidia/nvml.py calls
+NVML = """
+typedef struct {
+    char busIdLegacy[16];
+    unsigned int domain;
+    unsigned int bus;
+    unsigned int device;
+    unsigned int pciDeviceId;
+    unsigned int pciSubSystemId;
+    char busId[32];
+} nvmlPciInfo_t;
+const char *nvmlErrorString(int result);
+int nvmlInitWithFlags(unsigned int flags);
+int nvmlShutdown(void);
+int nvmlSystemGetDriverVersion(char *version, unsigned int length);
+int nvmlSystemGetCudaDriverVersion_v2(int *version);
+int nvmlDeviceGetCount_v2(unsigned int *count);
+int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device);
+int nvmlDeviceGetUUID(void *device, char *uuid, unsigned int length);
+int nvmlDeviceGetName(void *device, char *name, unsigned int length);
+int nvmlDeviceGetMinorNumber(void *device, unsigned int *minor);
+int nvmlDeviceGetPciInfo_v3(void *device, nvmlPciInfo_t *pci);
+int nvmlDeviceGetBrand(void *device, int *brand);
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor);
+int nvmlDeviceGetMaxMigDeviceCount(void *device, unsigned int *count);
+int nvmlDeviceGetMigDeviceHandleByIndex(void *device, unsigned int index, void **mig);
+int nvmlDeviceGetGpuInstanceId(void *device, unsigned int *id);
+int nvmlDeviceGetComputeInstanceId(void *device, unsigned int *id);
+"""
+
+MODULES = {"run._libseccomp": LIBSECCOMP, "edits.nvidia._nvml": NVML}
+
 
 def write_bindings(package: Path) -> None:
-    """Writes run/_libseccomp.py into the package directory."""
+    """Writes run/_libseccomp.py and edits/nvidia/_nvml.py into the package directory."""
+    for name, declarations in MODULES.items():
+        write_module(package / f"{name.replace('.', '/')}.py", f"pyruntime.{name}", declarations)
+
+
+def write_module(target: Path, name: str, declarations: str) -> None:
+    """Writes one module, unless it is there as it should be."""
     ffi = FFI()
-    ffi.cdef(LIBSECCOMP)
-    ffi.set_source("pyruntime.run._libseccomp", None)
-    target = package / "run" / "_libseccomp.py"
+    ffi.cdef(declarations)
+    ffi.set_source(name, None)
     made = target.with_suffix(".new")
     with redirect_stdout(StringIO()):  # it says what it does
         ffi.emit_python_code(str(made))

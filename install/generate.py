@@ -46,7 +46,7 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 def generate(package: Path) -> None:
-    """Writes _init, _build.py, config/verdict.py and run/_libseccomp.py into the package directory."""
+    """Writes _init, _build.py, config/verdict.py and the modules of bindings.py into the package directory."""
     number = table_hash()
     program = package / "_init"
     subprocess.run([str(INIT / "build.sh"), str(program), f"{number:#x}ULL"], check=True)

@@ -3,6 +3,8 @@
     PyruntimeError                    a sentence, and the exit status 1
     ├── UsageError                    the command line is wrong
     ├── ConfigError                   config.json is wrong; carries where
+    ├── DriverError                   the host has no GPU, driver or device file as asked for
+    ├── CdiError                      a CDI file is wrong, or there is no such device in any
     ├── ContainerError                the container is not in a state for this command
     │   ├── NoSuchContainer           "container does not exist": clients look for these words
     │   └── ContainerExists
@@ -37,6 +39,14 @@ class ConfigError(PyruntimeError):
         super().__init__(f"{origin}: {problem}" if origin else problem)
         self.origin = origin
         self.problem = problem
+
+
+class DriverError(PyruntimeError):
+    """The host does not have the GPU, the driver or the device that was asked for. The text says what would help."""
+
+
+class CdiError(PyruntimeError):
+    """A file of the Container Device Interface cannot be used, or no file describes a device that was asked for."""
 
 
 class ContainerError(PyruntimeError):

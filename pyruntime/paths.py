@@ -2,6 +2,9 @@
 
 from posix import getcwd, stat
 
+# where the administrator's settings are (edits/settings.py)
+SETTINGS = "/etc/pyruntime/config.toml"
+
 
 def clean(path: str) -> str:
     """Returns an absolute path without ".", ".." and empty parts; ".." stops at the root."""

@@ -19,6 +19,18 @@ from programs import build
 
 def pytest_addoption(parser):
     parser.addoption("--runtime", default="", help="the runtime to test")
+    parser.addoption("--quick", action="store_true", help="of a test with several cases the first and the last")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--quick"):
+        return
+    cases = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    wanted = {item for found in cases.values() for item in (found[0], found[-1])}
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = [item for item in items if item in wanted]
 
 
 def pytest_configure(config):

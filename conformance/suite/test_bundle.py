@@ -66,12 +66,6 @@ def test_a_config_in_utf_16(bundle):
     refused(bundle, config(bundle).encode("utf-16"))
 
 
-@requirement("glossary.json.duplicates")
-def test_a_name_that_occurs_twice(bundle):
-    """Two readers could see two configs."""
-    refused(bundle, config(bundle).replace('{"ociVersion"', '{"ociVersion": "1.0.2", "ociVersion"', 1).encode())
-
-
 @requirement("glossary.json.utf8")
 def test_names_beyond_ascii(bundle):
     bundle.process["env"].append("WORD=grün-漢字-😀")

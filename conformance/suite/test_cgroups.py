@@ -6,7 +6,7 @@ Files and values are given for both versions of cgroups, and what a host does no
 from pathlib import Path
 
 import pytest
-from containers import cgroups, not_applicable, requirement
+from containers import Refused, cgroups, not_applicable, requirement
 from host import Cgroups, need_controller
 
 SLEEP = "sleep 1000"
@@ -94,7 +94,11 @@ def test_the_root_of_the_hierarchy(bundle, path):
 def test_a_path_does_not_lead_out_of_the_hierarchy(bundle, runtime):
     name = runtime.new_name()
     bundle.linux["cgroupsPath"] = f"/../../../{name}"
-    assert place(bundle.create(SLEEP).pid) == Path(name)
+    try:
+        container = bundle.create(SLEEP)
+    except Refused:
+        return
+    assert place(container.pid) == Path(name)
 
 
 @requirement("linux.cgroups.fit")
@@ -106,9 +110,12 @@ def test_the_cgroup_of_a_running_container(bundle, make_bundle, runtime):
     first.start()
     second = make_bundle("second")
     second.linux["cgroupsPath"] = f"/{name}"
-    second.process["args"] = ["sleep", "1000"]
-    second.is_refused()
-    assert first.status == "running", "the other container has suffered"
+    try:
+        second.create(SLEEP)
+    except Refused:
+        assert first.status == "running", "the other container has suffered"
+    else:
+        not_applicable("this runtime does not check whether a cgroup is in use, which it need not")
     first.stop()
 
 

@@ -109,7 +109,7 @@ def test_hooks(features, bundle, tmp_path):
         for kind in features["hooks"]
     }
     bundle.out("sleep 0.5")
-    assert (bundle.rootfs / "ran").read_text().split() == [kind for kind in HOOKS if kind in features["hooks"]]
+    assert set((bundle.rootfs / "ran").read_text().split()) == set(features["hooks"])
 
 
 @requirement("features.mount-options")
@@ -161,9 +161,13 @@ def test_capabilities(linux, bundle):
     """None is warned of as unknown; the runtime itself may lack some."""
     names = has(linux, "capabilities")
     assert all(name.startswith("CAP_") for name in names)
-    bundle.grant(*names)
-    container = bundle.create("true")
-    assert "unknown" not in container.created.err.lower()
+    bundle.process["capabilities"] = {"bounding": names}
+    try:
+        message = bundle.create("true").created.err
+    except Refused as error:
+        # not all that are known can be had
+        message = str(error)
+    assert "unknown" not in message.lower()
 
 
 @requirement("features.linux.cgroup")

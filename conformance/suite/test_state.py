@@ -102,7 +102,6 @@ def test_running(bundle):
 def test_stopped(bundle, end):
     """However the process came to its end."""
     bundle.namespace("pid", False)
-    bundle.without_mount("/proc")
     container = bundle.create(end)
     container.start()
     container.wait()

@@ -3,13 +3,15 @@
 import posix
 
 from ..errors import PyruntimeError
-from ..paths import absolute
+from ..paths import SETTINGS, absolute, exists
 from ..plan.facts import Request
 from .console import PIDFD_SOCKET, announcer, connect_console
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..plan.ops import Op
     from ..run.create import Bundle
     from ..run.handshake import Observer
@@ -65,7 +67,8 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
     path = enter_bundle(str(values["bundle"]))
     preserve, listen = int(values["preserve-fds"]), listen_fds()  # type: ignore[arg-type]
     check_preserved(inherited, listen + preserve)
-    return Bundle(path), Request(
+    bundle = Bundle(path)
+    request = Request(
         container_id=container_id,
         bundle=path,
         state_root=root,
@@ -76,6 +79,22 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
         listen_fds=listen,
         notify=bool(posix.environ.get(b"NOTIFY_SOCKET")),
     )
+    if may_need_devices(context, bundle):
+        from .devices import add_devices
+
+        add_devices(context, bundle, request)
+    return bundle, request
+
+
+def may_need_devices(context: "Context", bundle: "Bundle") -> bool:
+    """Whether it is worth a closer look, which only those pay for who may ask for a device."""
+    if context.values["gpu"] or context.values["config"] or exists(SETTINGS):
+        return True
+    config = bundle.config
+    if any(key.startswith("cdi.k8s.io/") for key in config.get("annotations", ())):
+        return True
+    kinds: Any = config.get("hooks", {})
+    return any("nvidia" in hook["path"] for kind in kinds.values() for hook in kind)
 
 
 def check_preserved(inherited: list[int], count: int) -> None:

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from .flags import Flag
 
 COMMANDS = {
+    "cdi": "generate or list files of the Container Device Interface",
     "configure": "add this runtime to the configuration of docker, containerd, podman or crio",
     "create": "create a container",
     "delete": "delete what a container holds",
     "events": "show a container's statistics, and that it ran out of memory",
     "exec": "run one more program in a container",
     "features": "show what this runtime can do",
+    "gpu": "show the GPUs of this host, and what a container would get",
     "kill": "send a signal to a container",
     "list": "list containers",
     "pause": "freeze the processes of a container",

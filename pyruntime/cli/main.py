@@ -14,12 +14,14 @@ SIGCHLD = 17
 # each is a module beside this one
 COMMANDS = frozenset(
     (
+        "cdi",
         "configure",
         "create",
         "delete",
         "events",
         "exec",
         "features",
+        "gpu",
         "kill",
         "list",
         "pause",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from ..edits.settings import Settings
     from .flags import Values
     from .log import Log
 
@@ -51,6 +54,8 @@ GLOBAL_FLAGS = (
     Flag("log", "", "file to write the log to (default: standard error)"),
     Flag("log-format", "text", "form of the log: text or json"),
     Flag("root", "", "directory for the state of containers, on a tmpfs (default: /run/pyruntime)"),
+    Flag("config", "", "settings of the administrator (default: /etc/pyruntime/config.toml, if it exists)"),
+    Flag("gpu", False, "act on NVIDIA_VISIBLE_DEVICES, as enable = true under [nvidia] in the settings does"),
     Flag("systemd-cgroup", False, "let systemd make the cgroups; cgroupsPath is then slice:prefix:name"),
     Flag("criu", "", "accepted and ignored, as by runc"),
     Flag("rootless", "auto", "ignore that cgroups are not permitted: true, false or auto"),
@@ -71,6 +76,12 @@ class Context:
     def root(self) -> str:
         """Returns the absolute path of the state directory."""
         return state_root(str(self.values["root"]))
+
+    def settings(self) -> "Settings":
+        """Returns what the administrator has set. Raises PyruntimeError when the file is wrong."""
+        from ..edits.settings import load
+
+        return load(str(self.values["config"]))
 
     def log(self) -> "Log":
         """Returns the log. Raises PyruntimeError when it cannot be opened; from then on it is standard error."""

@@ -1,6 +1,7 @@
 """`plan`."""
 
 from ..plan.facts import Request
+from .create import may_need_devices
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
@@ -39,6 +40,10 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         pivot=not values["no-pivot"],
         keyring=not values["no-new-keyring"],
     )
+    if may_need_devices(context, bundle):
+        from .devices import add_devices
+
+        add_devices(context, bundle, request)
     try:
         plan, _ = bundle.plan(request)
     except ConfigError as error:

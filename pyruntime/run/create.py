@@ -28,11 +28,21 @@ class Bundle:
     def __init__(self, path: str) -> None:
         """Reads the config.json of the bundle in the directory `path`. Raises ConfigError."""
         self.source = read(f"{path}/config.json", "JSON specification file config.json not found")
+        # what becomes part of the container's state
+        self.stored = self.source
         try:
             self.config: Config = parse_config(self.source)
             self.warnings = check(self.config)
         except ConfigError as error:
             raise self.point_out(error) from None
+
+    def edited(self) -> None:
+        """Takes note that `config` has been changed. Raises ConfigError when it has become wrong by that."""
+        from ..config.dump import dumps
+
+        self.stored = dumps(self.config).encode()  # type: ignore[arg-type]
+        self.config = parse_config(self.stored)
+        self.warnings = check(self.config)
 
     def point_out(self, error: "ConfigError | OperationError") -> PyruntimeError:
         """Returns the error with the line of config.json in it."""
@@ -85,7 +95,7 @@ def create(
             from .seccomp import keep
 
             keep(bundle.config["linux"]["seccomp"], facts.filter, request.state_root)
-        executor = Executor(container, bundle.config, bundle.source, plan, facts, request, console, observer)
+        executor = Executor(container, bundle.config, bundle.stored, plan, facts, request, console, observer)
         executor.run()
         if announce is not None:
             announce(executor.state["pid"])

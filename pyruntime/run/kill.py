@@ -51,26 +51,29 @@ def kill_all(directories: "Sequence[str]", signal: int = SIGKILL) -> None:
         _send(directories, signal)
         return
     deadline = time.monotonic() + REMOVE_SECONDS
+    known: set[int] = set()
     _kill_at_once(directories)
-    while _send(directories, SIGKILL) and time.monotonic() < deadline:
+    while (found := _send(directories, SIGKILL)) and time.monotonic() < deadline:
         # what is frozen on v1 cannot die
         _freezer(directories, "THAWED")
         time.sleep(0.002)
         _kill_at_once(directories)
-        # and cannot fork either, faster than it is found
-        _freezer(directories, "FROZEN")
+        if known and not found <= known:
+            # and cannot fork either, faster than it is found. Only then: who looks meanwhile finds it paused
+            _freezer(directories, "FROZEN")
+        known |= found
     _freezer(directories, "THAWED")
 
 
-def _send(directories: "Sequence[str]", signal: int) -> bool:
-    """Sends a signal to all that are found; returns whether there was anybody."""
+def _send(directories: "Sequence[str]", signal: int) -> set[int]:
+    """Sends a signal to all that are found; returns their pids."""
     pids = {pid for directory in directories for pid in processes(directory)} - {0}
     for pid in pids:
         try:
             posix.kill(pid, signal)
         except ProcessLookupError:
             continue
-    return bool(pids)
+    return pids
 
 
 def _kill_at_once(directories: "Sequence[str]") -> None:

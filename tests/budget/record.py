@@ -21,6 +21,10 @@ import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.fakes.driver import FakeHost  # noqa: E402 (found through the path above)
+
 LISTS = Path(__file__).resolve().parent / "imports"
 BUSYBOX = Path("/bin/busybox")
 
@@ -90,10 +94,13 @@ def without_root(work: Path) -> dict[str, list[str]]:
     bundle = make_bundle(work, "/bin/busybox", "true")
     (work / "spec").mkdir()
     configure = ("configure", "docker", "--config", str(work / "daemon.json"), "--runtime-path", "/bin/true")
+    host = ("--host-root", str(FakeHost(work / "host").make().root))
     return {
+        "cdi": imported(work, "cdi", "list", "--spec-dir", str(work / "spec")),
         # once on a host it may take what it likes of the standard library, which is not the same in every version
         "configure": [name for name in imported(work, *configure) if name.startswith("pyruntime")],
         "features": imported(work, "features"),
+        "gpu": imported(work, "gpu", "--no-nvml", *host),
         "plan": imported(work, "plan", str(bundle)),
         "spec": imported(work, "spec", "-b", str(work / "spec")),
     }

@@ -1,4 +1,7 @@
-"""What the runtime specification demands, by the tests of conformance/suite, which run against any runtime."""
+"""What the runtime specification demands, by the tests of conformance/suite, which run against any runtime.
+
+Of a test with several cases these are the first and the last; `make conformance` runs all of them.
+"""
 
 import json
 import subprocess
@@ -19,7 +22,7 @@ DEVIATIONS = {name for name, entry in demands.requirements().items() if entry.de
 @cache
 def results(area):
     """Returns what came of each test of an area."""
-    command = [sys.executable, ROOT / "conformance/run", "--runtime", runtime_path(), "--json", "-k", area]
+    command = [sys.executable, ROOT / "conformance/run", "--runtime", runtime_path(), "--json", "--quick", "-k", area]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)["tests"]
@@ -43,4 +46,7 @@ def test_deviations_are_what_they_are_said_to_be(requirement):
     tests = [test for test in demands.requirements()[requirement].tests if test.startswith(demands.SUITE)]
     for test in tests:
         area = test.removeprefix(demands.SUITE).partition("::")[0]
-        assert results(area)[test]["outcome"] == "failed"
+        outcomes = {
+            result["outcome"] for name, result in results(area).items() if test in (name, name.partition("[")[0])
+        }
+        assert "failed" in outcomes, f"{test} passes"

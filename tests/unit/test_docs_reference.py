@@ -112,7 +112,8 @@ def test_environment():
     found = {word for cells in rows(section(COMMANDS_PAGE, "## Environment")) for word in code(cells[0])}
     read_here = set()
     for path in (ROOT / "pyruntime").rglob("*.py"):
-        text = path.read_text()
+        # the child that asks NVML takes all of it away
+        text = path.read_text().replace("for name in list(posix.environ):", "")
         names = re.findall(r'posix\.environ\.get\(b"(\w+)"', text)
         if path.name == "ps.py":
             names += re.findall(r'\{b"(\w+)": \w+\} \| posix\.environ$', text, flags=re.MULTILINE)

@@ -24,10 +24,11 @@ LAYERS = {
     "image": set(),
     "config": {"pyruntime", "errors"},
     "plan": {"pyruntime", "errors", "paths", "config"},
+    "edits": {"pyruntime", "errors", "paths", "config"},
     "state": {"pyruntime", "errors", "paths", "config"},
     "run": {"pyruntime", "errors", "paths", "_build", "config", "plan", "state"},
     "clients": {"errors", "config"},
-    "cli": {"pyruntime", "errors", "paths", "_build", "image", "config", "plan", "state", "run", "clients"},
+    "cli": {"pyruntime", "errors", "paths", "_build", "image", "config", "edits", "plan", "state", "run", "clients"},
     "__main__": {"cli"},
 }
 # the compiler of plans reads no file, asks the kernel nothing and looks at no clock
