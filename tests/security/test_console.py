@@ -26,7 +26,10 @@ def without_dev(bundle):
 
 
 def with_terminal(bundle, listener, script="sleep 1000"):
-    """Creates a container with a terminal; returns it and the terminal, or nothing when it is refused."""
+    """Creates a container with a terminal; returns it and the terminal, or nothing when it is refused.
+
+    The container ends when the terminal is closed.
+    """
     bundle.process["terminal"] = True
     try:
         container = bundle.create(script, flags=["--console-socket", listener.getsockname()])
@@ -62,8 +65,8 @@ def test_console_that_is_a_link(bundle, listener, outside, where, devpts):
     container, terminal = with_terminal(bundle, listener)
     if container is None:
         return
-    os.close(terminal)
     keys = os.stat(f"/proc/{container.pid}/root/proc/keys")
+    os.close(terminal)
     assert (os.major(keys.st_rdev), os.minor(keys.st_rdev)) == (1, 3)
 
 
@@ -82,9 +85,10 @@ def test_terminals_come_from_devpts_alone(bundle, listener, outside, kind):
             os.mknod(path, 0o20666, os.makedev(1, 3))
     container, terminal = with_terminal(bundle, listener)
     if container is not None:
+        places = [f"/proc/{container.pid}/fd/0", f"/proc/{container.pid}/root/dev/console"]
+        found = [is_terminal_of(place) for place in places]
         os.close(terminal)
-        assert is_terminal_of(f"/proc/{container.pid}/fd/0")
-        assert is_terminal_of(f"/proc/{container.pid}/root/dev/console")
+        assert found == [True, True]
 
 
 def test_the_terminal_and_the_console_are_the_same(bundle, listener):
