@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -67,23 +68,25 @@ static bool on_procfs(const char *path)
     return statfs(path, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
-/* "exe", "cwd" or "root" of a process: where it is, and whether it is the same as the own root. */
+/* "cwd" or "root" of a process: whether it is the own root; "exe": whether it could be written to once it is not run. */
+static const char *about(const char *name, const char *path, const struct stat *status)
+{
+    struct statvfs files;
+    struct stat own;
+    if (strcmp(name, "exe") == 0)
+        return statvfs(path, &files) == 0 && files.f_flag & ST_RDONLY ? "read-only" : "writable";
+    return stat("/", &own) == 0 && status->st_dev == own.st_dev && status->st_ino == own.st_ino ? "own" : "other";
+}
+
 static void look_at(const char *pid, const char *name)
 {
     char path[300], target[300] = "";
-    struct stat status, own;
+    struct stat status;
     snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
-    if (stat(path, &status) == -1 || stat("/", &own) == -1 || readlink(path, target, sizeof target - 1) == -1)
+    if (stat(path, &status) == -1 || readlink(path, target, sizeof target - 1) == -1)
         return;
     say("%s %d:%llu %s %s", name, (int)status.st_dev, (unsigned long long)status.st_ino,
-        status.st_dev == own.st_dev && status.st_ino == own.st_ino ? "own" : "other", target);
-    if (strcmp(name, "exe") == 0) {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd >= 0) {
-            say("writable %d:%llu %s", (int)status.st_dev, (unsigned long long)status.st_ino, target);
-            close(fd);
-        }
-    }
+        about(name, path, &status), target);
 }
 
 static void look_at_descriptors(const char *pid)
