@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .flags import Values
     from .main import Context
 
+DEVICE = Flag("device", [], "CDI device that the container is to have, VENDOR/CLASS=NAME; may be repeated")
 ARGUMENTS = "ID"
 DESCRIPTION = """
 Makes a container from a bundle: namespaces, cgroups, mounts and all. Its
@@ -32,6 +33,7 @@ FLAGS = (
     Flag("no-pivot", False, "move the root in place of pivot_root, for a host that runs from a ramdisk"),
     Flag("no-new-keyring", False, "keep the caller's session keyring"),
     Flag("preserve-fds", 0, "pass on this many descriptors, from 3 (after those of LISTEN_FDS)"),
+    DEVICE,
 )
 
 
@@ -79,11 +81,17 @@ def prepare(context: "Context", values: "Values", container_id: str, inherited: 
         listen_fds=listen,
         notify=bool(posix.environ.get(b"NOTIFY_SOCKET")),
     )
-    if may_need_devices(context, bundle):
+    give_devices(context, values, bundle, request)
+    return bundle, request
+
+
+def give_devices(context: "Context", values: "Values", bundle: "Bundle", request: "Request") -> None:
+    """Gives the container the devices that its config and the command line ask for. Raises PyruntimeError."""
+    devices: list[str] = values["device"]  # type: ignore[assignment]
+    if devices or may_need_devices(context, bundle):
         from .devices import add_devices
 
-        add_devices(context, bundle, request)
-    return bundle, request
+        add_devices(context, bundle, request, devices)
 
 
 def may_need_devices(context: "Context", bundle: "Bundle") -> bool:

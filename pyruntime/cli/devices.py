@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from .main import Context
 
 
-def add_devices(context: "Context", bundle: "Bundle", request: "Request") -> None:
-    """Changes a bundle's config so that the container has the devices that it asks for. Raises PyruntimeError."""
+def add_devices(context: "Context", bundle: "Bundle", request: "Request", devices: list[str]) -> None:
+    """Changes a bundle's config so that the container has the devices that it asks for, and the CDI devices that the
+    command line names. Raises PyruntimeError."""
     settings = context.settings()
     root = root_path(bundle.config, request.bundle)
     enabled = settings.enable or bool(context.values["gpu"])
-    edits = inject(bundle.config, settings, root, enabled=enabled)
+    edits = inject(bundle.config, settings, root, enabled=enabled, devices=devices)
     if edits is None:
         return
     try:

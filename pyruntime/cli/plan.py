@@ -1,7 +1,7 @@
 """`plan`."""
 
 from ..plan.facts import Request
-from .create import may_need_devices
+from .create import DEVICE, give_devices
 from .flags import Flag, arguments
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ FLAGS = (
     Flag("json", False, "print JSON"),
     Flag("no-pivot", False, "as for create"),
     Flag("no-new-keyring", False, "as for create"),
+    DEVICE,
 )
 
 
@@ -40,10 +41,7 @@ def run(context: "Context", values: "Values", rest: list[str]) -> int:
         pivot=not values["no-pivot"],
         keyring=not values["no-new-keyring"],
     )
-    if may_need_devices(context, bundle):
-        from .devices import add_devices
-
-        add_devices(context, bundle, request)
+    give_devices(context, values, bundle, request)
     try:
         plan, _ = bundle.plan(request)
     except ConfigError as error:

@@ -12,6 +12,8 @@ from .edits import Edits, File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..config.model import Config
     from .nvidia.driver import Driver
     from .nvidia.request import Request
@@ -55,19 +57,22 @@ def may_want(config: "Config", settings: "Settings", *, enabled: bool) -> bool:
     return any(entry.startswith(VARIABLES) for entry in config.get("process", {}).get("env", ()))
 
 
-def find(config: "Config", settings: "Settings", *, enabled: bool) -> Wanted:
-    """Returns what a config asks for, and takes NVIDIA's hooks out of it.
+def find(config: "Config", settings: "Settings", *, enabled: bool, devices: "Sequence[str]" = ()) -> Wanted:
+    """Returns what a config asks for, and takes NVIDIA's hooks out of it. `devices` are names of CDI devices that are
+    asked for besides.
 
     NVIDIA_VISIBLE_DEVICES counts if it is `enabled`, or if one of those hooks would have acted on it. Raises
     DriverError, CdiError.
     """
-    from .cdi import requested
+    from .cdi import check_name, requested
     from .nvidia import hooks, request
     from .nvidia.root import Root
 
     wanted = Wanted()
     wanted.native, legacy = hooks.take(config, Root(settings.host_root))  # type: ignore[arg-type]
-    wanted.devices = requested(config)
+    for name in devices:
+        check_name(name)
+    wanted.devices = [*requested(config), *devices]
     if enabled or legacy:
         wanted.request = request.find(config, settings)
         if wanted.request is not None and wanted.request.cdi:
@@ -110,15 +115,17 @@ def gather(
     return edits
 
 
-def inject(config: "Config", settings: "Settings", root: str, *, enabled: bool) -> Edits | None:
+def inject(
+    config: "Config", settings: "Settings", root: str, *, enabled: bool, devices: "Sequence[str]" = ()
+) -> Edits | None:
     """Changes a config, before its plan is made, so that the container gets what it asks for.
 
-    `root` is the absolute path of its root file system. Returns what is left for the plan, None if nothing was asked
-    for. Raises DriverError, CdiError.
+    `root` is the absolute path of its root file system, `devices` are names of CDI devices. Returns what is left for
+    the plan, None if nothing was asked for. Raises DriverError, CdiError.
     """
-    if not may_want(config, settings, enabled=enabled):
+    if not devices and not may_want(config, settings, enabled=enabled):
         return None
-    wanted = find(config, settings, enabled=enabled)
+    wanted = find(config, settings, enabled=enabled, devices=devices)
     if not wanted:
         return None
     driver = image = None

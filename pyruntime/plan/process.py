@@ -26,7 +26,7 @@ from .ops import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..config.model import Capabilities, Config, Process
+    from ..config.model import Config, Process
 
 DEFAULT_UMASK = 0o022
 SYS_ADMIN = 1 << CAPABILITIES.index("CAP_SYS_ADMIN")
@@ -115,7 +115,7 @@ def identity(plan: Plan, config: "Config", facts: Facts, request: Request, isola
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     cwd = clean(process["cwd"])
     seccomp = config.get("linux", {}).get("seccomp")
-    masks = capability_masks(plan, process.get("capabilities", {}), facts)
+    masks = capability_masks(plan, process, facts)
     plan.init("stdio", "process.user", uid)
     if _is_scheduled(config):
         from .schedule import schedule
@@ -188,12 +188,13 @@ def _groups(plan: Plan, groups: list[int], facts: Facts, isolation: Isolation) -
     plan.init("groups", "process.user.additionalGids", pack(f"<{len(groups)}I", *groups))
 
 
-def capability_masks(plan: Plan, capabilities: "Capabilities", facts: Facts) -> dict[str, int]:
+def capability_masks(plan: Plan, process: "Process", facts: Facts) -> dict[str, int]:
     """Returns the five sets as masks.
 
     None given means none. A name that the kernel does not know, and a capability that is not to be had here, is left
     out with a warning, as the specification wants; and what is not permitted cannot be effective or ambient.
     """
+    capabilities = process.get("capabilities", {})
     masks = {}
     for name in SETS:
         mask = 0
@@ -209,10 +210,12 @@ def capability_masks(plan: Plan, capabilities: "Capabilities", facts: Facts) -> 
     if masks["ambient"] & ~(masks["permitted"] & masks["inheritable"]):
         lost = masks["ambient"] & ~(masks["permitted"] & masks["inheritable"])
         missing = ", ".join(name for number, name in enumerate(CAPABILITIES) if lost >> number & 1)
-        plan.warnings.append(
-            f"process.capabilities.ambient: can't raise ambient capability {missing}: "
-            "it is not both permitted and inheritable, left out"
-        )
+        if process.get("user", {}).get("uid"):
+            # root gets by execve(2) what is permitted, ambient or not (capabilities(7)); buildah asks for it so
+            plan.warnings.append(
+                f"process.capabilities.ambient: can't raise ambient capability {missing}: "
+                "it is not both permitted and inheritable, left out"
+            )
         masks["ambient"] &= masks["permitted"] & masks["inheritable"]
     return masks
 

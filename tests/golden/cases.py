@@ -367,8 +367,13 @@ CASES = {
         {},
         {},
     ),
+    # to root it makes no difference, and buildah asks for it with every command
+    "capabilities-ambient-of-root": (process(capabilities={"ambient": ["CAP_KILL"]}), "bare", {}, {}),
     "capabilities-not-to-be-had": (
-        process(capabilities={"bounding": ["CAP_SYS_ADMIN", "CAP_OF_TOMORROW"], "ambient": ["CAP_KILL"]}),
+        process(
+            user={"uid": 1000, "gid": 1000},
+            capabilities={"bounding": ["CAP_SYS_ADMIN", "CAP_OF_TOMORROW"], "ambient": ["CAP_KILL"]},
+        ),
         "bare",
         {"bounding": (1 << 41) - 1 & ~(1 << 21)},
         {},

@@ -192,6 +192,8 @@ def test_cdi_devices_of_any_vendor(gpu_bundle, tmp_path):
     gpu_bundle.config["annotations"] = {"cdi.k8s.io/x": "vendor.com/device=one"}
     out = lines(gpu_bundle.run("echo $VENDOR; cat /data; echo x > /dev/vendor && ls -l /dev/vendor | cut -c1"))
     assert out == ["one", "from the host", "c"]
+    del gpu_bundle.config["annotations"]
+    assert lines(gpu_bundle.run("cat /data", "--device", "vendor.com/device=one")) == ["from the host"]
     gpu_bundle.config["annotations"] = {"cdi.k8s.io/x": "vendor.com/device=two"}
     assert "no CDI device vendor.com/device=two" in gpu_bundle.fails()
 
