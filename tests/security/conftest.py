@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "conformance
 
 import containers
 from programs import build
+from trees import snapshot
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -122,13 +123,3 @@ def outside(tmp_path):
     yield path
     assert snapshot(path) == before
     assert str(path) not in Path("/proc/self/mountinfo").read_text()
-
-
-def snapshot(path):
-    """Returns what a tree is made of: names, kinds, owners, sizes and times."""
-    found = []
-    for entry in (path, *sorted(path.rglob("*"))):
-        status = entry.lstat()
-        owner = status.st_uid, status.st_gid
-        found.append((str(entry), oct(status.st_mode), *owner, status.st_size, status.st_mtime_ns))
-    return found

@@ -8,8 +8,8 @@ CVE-2026-84042.
 import os
 
 import pytest
-from conftest import snapshot
 from containers import Refused
+from trees import snapshot
 
 PROCFS, SYSFS = "9fa0", "62656572"
 

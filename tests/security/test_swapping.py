@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import snapshot
+from trees import snapshot
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 SECONDS = 2.5
