@@ -5,6 +5,13 @@
 #include "plan.h"
 #include "text.h"
 
+/* Where a file system of the kernel's is in the container. */
+struct kernel_files {
+	const char *path; /* of the plan */
+	i64 type;
+};
+#define MAX_KERNEL_FILES 16
+
 struct init {
 	struct plan plan;
 	const void *bytes;	    /* the plan as it is mapped, and its size */
@@ -19,6 +26,8 @@ struct init {
 	const char *home;	    /* HOME=..., or NULL */
 	const char *const *argv;    /* for execve(2) */
 	const char *const *envp;
+	struct kernel_files kernel_files[MAX_KERNEL_FILES]; /* procfs and sysfs */
+	u32 kernel_files_count;
 	u64 open_files;		    /* soft limit that the container inherits; 0 when there is none to give back */
 	u32 slots_used;		    /* behind the last slot that has ever been filled */
 	struct text detail;	    /* which step of the op failed, in words */
@@ -56,6 +65,8 @@ enum path_kind { PATH_EXISTING, PATH_DIRECTORY, PATH_FILE };
 int path_open(struct init *init, const char *path, u64 open_flags, u64 resolve);
 int path_make(struct init *init, const char *path, enum path_kind kind, u32 flags);
 int path_parent(struct init *init, const char *path, char name[NAME_MAX + 1]);
+int path_covered(struct init *init, const char *path); /* O_PATH of what is to be masked or made read-only */
+bool is_below(const char *path, const char *directory);	 /* in words, or the same */
 int open_beneath(int directory, const char *path, u64 open_flags);
 
 /* mount.c */

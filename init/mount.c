@@ -81,6 +81,20 @@ static int check_target(struct init *init, int mount, int target, u32 flags, boo
 	return 0;
 }
 
+/* Remembers where procfs and sysfs are, for path_covered(); what is mounted over them, or over their parents, hides them. */
+static void note_kernel_files(struct init *init, int mount, const char *destination, u32 flags)
+{
+	struct statfs_result status;
+	u32 kept = 0;
+
+	for (u32 i = 0; i < init->kernel_files_count; i++)
+		if (!is_below(init->kernel_files[i].path, destination))
+			init->kernel_files[kept++] = init->kernel_files[i];
+	init->kernel_files_count = kept;
+	if (flags & ATTACH_NO_SYMLINKS && kept < MAX_KERNEL_FILES && sys_fstatfs(mount, &status) == 0)
+		init->kernel_files[init->kernel_files_count++] = (struct kernel_files){ destination, status.type };
+}
+
 int attach_mount(struct init *init, int mount, const char *destination, u32 flags)
 {
 	struct statx status;
@@ -103,6 +117,8 @@ int attach_mount(struct init *init, int mount, const char *destination, u32 flag
 		result = fill(init, mount, target, flags);
 	if (result == 0)
 		result = failed(init, "move_mount", attach_to(mount, target));
+	if (result == 0)
+		note_kernel_files(init, mount, destination, flags);
 	sys_close(target);
 	return result;
 }

@@ -206,3 +206,39 @@ int path_parent(struct init *init, const char *path, char name[NAME_MAX + 1])
 		return -EINVAL;
 	return path_make(init, buffer, PATH_DIRECTORY, 0);
 }
+
+bool is_below(const char *path, const char *directory)
+{
+	size_t size = strlen(directory);
+
+	for (size_t i = 0; i < size; i++)
+		if (path[i] != directory[i])
+			return false;
+	return path[size] == '\0' || path[size] == '/';
+}
+
+/*
+ * What the config wants covered in procfs or sysfs is looked up in that file system and nowhere else. Somebody who shares
+ * the image could move the directory with the mount away, and the mask would land on what has its name by then, while
+ * procfs lies open under another (CVE-2019-19921).
+ */
+int path_covered(struct init *init, const char *path)
+{
+	for (u32 i = 0; i < init->kernel_files_count; i++) {
+		const struct kernel_files *files = &init->kernel_files[i];
+		int top, result;
+
+		if (!is_below(path, files->path))
+			continue;
+		top = path_open(init, files->path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (top >= 0 && is_type(top, files->type))
+			result = open_scoped(top, skip_slashes(path + strlen(files->path)), O_PATH,
+					     RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+		else
+			result = failed(init, "what was mounted there is there no more", -ESTALE);
+		if (top >= 0)
+			sys_close(top);
+		return result;
+	}
+	return path_open(init, path, O_PATH, 0);
+}

@@ -104,42 +104,47 @@ static u64 device_number(u64 major, u64 minor)
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xffULL) << 12);
 }
 
-/* What stands there must be the device that was asked for, made by us or not. */
-static int check_device(struct init *init, int directory, const char *name, u32 type, u32 major, u32 minor)
+/* What stands there must be the device that was asked for, made by us or not. Returns a descriptor of it. */
+static int open_device(struct init *init, int directory, const char *name, u32 type, u32 major, u32 minor)
 {
+	int fd = (int)sys_openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
 	struct statx status;
-	long result = sys_statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &status);
+	int result;
 
-	if (result < 0)
-		return (int)result;
-	if ((status.stx_mode & S_IFMT) != type ||
-	    (type != S_IFIFO && (status.stx_rdev_major != major || status.stx_rdev_minor != minor)))
-		return failed(init, "there is another file of that name", -EEXIST);
-	return 0;
+	if (fd < 0)
+		return failed(init, "open", fd);
+	result = (int)sys_statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status);
+	if (result == 0 && ((status.stx_mode & S_IFMT) != type ||
+			    (type != S_IFIFO && (status.stx_rdev_major != major || status.stx_rdev_minor != minor))))
+		result = failed(init, "there is another file of that name", -EEXIST);
+	if (result == 0)
+		return fd;
+	sys_close(fd);
+	return result;
 }
 
+/* Given away is what has been looked at: by its name it could be a link to any file of the same file system by now. */
 int op_device(struct init *init, const struct op *op)
 {
 	u32 type = (u32)op->arg[1].number, mode = (u32)op->arg[2].number;
 	u32 major = (u32)op->arg[3].number, minor = (u32)op->arg[4].number;
 	char name[NAME_MAX + 1];
 	int directory = path_parent(init, op->arg[0].data, name);
-	long result;
+	int device;
+	long made, result = 0;
 
 	if (directory < 0)
 		return failed(init, "open the directory", directory);
-	result = sys_mknodat(directory, name, type | mode, device_number(major, minor));
-	if (result == 0)
-		result = failed(init, "chown", sys_fchownat(directory, name, (u32)op->arg[5].number,
-							    (u32)op->arg[6].number, AT_SYMLINK_NOFOLLOW));
-	else if (result == -EEXIST)
-		result = 0;
-	else
-		failed(init, "mknod", result);
-	if (result == 0)
-		result = check_device(init, directory, name, type, major, minor);
+	made = sys_mknodat(directory, name, type | mode, device_number(major, minor));
+	device = made < 0 && made != -EEXIST ? failed(init, "mknod", made)
+					     : open_device(init, directory, name, type, major, minor);
 	sys_close(directory);
-	return (int)result;
+	if (device < 0)
+		return device;
+	if (made == 0)
+		result = sys_fchownat(device, "", (u32)op->arg[5].number, (u32)op->arg[6].number, AT_EMPTY_PATH);
+	sys_close(device);
+	return failed(init, "chown", result);
 }
 
 /* The host's /dev/null, by its device number and not by its name (CVE-2025-31133). */
@@ -267,7 +272,7 @@ static int empty_directory(void)
 int op_mask_path(struct init *init, const struct op *op)
 {
 	int null = slot_fd(init, op->arg[0].number);
-	int target = path_open(init, op->arg[1].data, O_PATH, 0);
+	int target = path_covered(init, op->arg[1].data);
 	struct statx status;
 	int mask, result;
 
@@ -292,7 +297,7 @@ int op_mask_path(struct init *init, const struct op *op)
 int op_readonly_path(struct init *init, const struct op *op)
 {
 	struct attributes readonly = { .rset = MOUNT_ATTR_RDONLY };
-	int target = path_open(init, op->arg[0].data, O_PATH, 0);
+	int target = path_covered(init, op->arg[0].data);
 	int tree, result;
 
 	if (target == -ENOENT)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import glob
 import json
 import os
 import select
@@ -128,10 +129,10 @@ def remove_cgroups(name):
 
 def cgroups(name):
     """Returns the cgroups whose last part is the name of a container, in all hierarchies."""
-    top = Path("/sys/fs/cgroup")
     found = []
     for pattern in (name, f"*/{name}", f"*/*/{name}", f"*/*/*/{name}"):
-        found += [path for path in top.glob(pattern) if path.is_dir()]
+        # of glob and not of pathlib: cgroups of others may go meanwhile
+        found += [Path(path) for path in glob.glob(f"/sys/fs/cgroup/{pattern}") if os.path.isdir(path)]
     return found
 
 
