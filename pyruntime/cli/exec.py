@@ -90,6 +90,9 @@ def _execute(
 
     foreground = Foreground(terminal=terminal, subreaper=False)
     try:
+        if terminal and (size := foreground.console_size()) is not None:
+            # from the beginning: the program may ask for it before we have the terminal
+            process["consoleSize"] = size
         pid = _start(context, values, container, process, request, foreground.console_end)
         foreground.take_terminal()
         return foreground.wait(pid)

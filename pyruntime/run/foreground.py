@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..config.model import ConsoleSize
+
 SIGKILL, SIGCHLD, SIGSTOP, SIGWINCH = 9, 17, 19, 28
 # what cannot be caught, what is about this process itself, and the faults of this process
 NOT_FORWARDED = frozenset((SIGKILL, SIGCHLD, SIGSTOP, SIGWINCH, 4, 5, 7, 8, 11, 31))
@@ -107,11 +109,25 @@ class Foreground:
         mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         termios.tcsetattr(self._host_terminal, termios.TCSANOW, mode)
 
+    def console_size(self) -> "ConsoleSize | None":
+        """Returns the size of our own terminal, None if it has none: what the program's begins with."""
+        size = self._window_size()
+        if not any(size[:4]):
+            return None
+        height, width = (int.from_bytes(size[at : at + 2], sys.byteorder) for at in (0, 2))
+        return {"height": height, "width": width}
+
+    def _window_size(self) -> bytes:
+        import termios
+        from fcntl import ioctl
+
+        return ioctl(self._host_terminal, termios.TIOCGWINSZ, bytes(8))
+
     def _resize(self) -> None:
         import termios
         from fcntl import ioctl
 
-        size = ioctl(self._host_terminal, termios.TIOCGWINSZ, bytes(8))
+        size = self._window_size()
         if any(size[:4]):  # a terminal without a size leaves the one of process.consoleSize
             ioctl(self._master, termios.TIOCSWINSZ, size)
 
