@@ -20,61 +20,67 @@ if TYPE_CHECKING:
     from .state import Container
 
 F_ALLOW_MULTI, F_REPLACE = 2, 4
+DIRECTORY = posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 
 def allow(container: "Container", added: "Sequence[Rule]") -> None:
     """Lets the container's cgroup use devices. Raises PyruntimeError."""
     if not added:
         return
-    version, directory = find_cgroup(container.process)
-    if not directory:
-        return
-    if version == 1:
-        _allow_1(directory, added)
-    else:
-        replace_program(directory, container.config, added)
+    version, names, path = _path(container.process)
+    if container.process != "self" and _path("self") == (version, names, path):
+        return  # the container has none of its own: this is the runtime's, which is not the container's to widen
+    directory = _open_inside(version, names, path) if container.process == "self" else _open(version, path)
+    try:
+        if version == 1:
+            _allow_1(directory, added)
+        else:
+            replace_program(directory, container.config, added)
+    finally:
+        posix.close(directory)
 
 
-def find_cgroup(process: str) -> tuple[int, str]:
-    """Returns the version and the directory of the cgroup that decides about a container's devices, "" if it has none
-    of its own. Raises PyruntimeError."""
-    if process == "self":
-        _leave_namespace()
-    path, version = _path(process)
-    if process != "self" and _path("self") == (path, version):
-        return version, ""  # that of the runtime, which is not the container's to widen
+def _path(process: str) -> tuple[int, str, str]:
+    """Returns the version of the hierarchy that decides about a process's devices, its controllers, and the path of the
+    cgroup in it."""
+    unified = ""
+    for text in read_text(f"/proc/{process}/cgroup").splitlines():
+        number, names, path = text.split(":", 2)
+        if "devices" in names.split(","):
+            return 1, names, path
+        if number == "0":
+            unified = path
+    return 2, "", unified
+
+
+def _open(version: int, path: str) -> int:
+    """Returns a descriptor of a cgroup. Raises PyruntimeError."""
     wanted = "cgroup" if version == 1 else "cgroup2"
     for kind, top, mountpoint, options in mounts():
         if kind == wanted and (version == 2 or "devices" in options.split(",")):
-            return version, f"{mountpoint}{below(path, top)}".rstrip("/")
+            try:
+                return posix.open(f"{mountpoint}{below(path, top)}", DIRECTORY)
+            except OSError as error:
+                raise PyruntimeError(f"cannot open the container's cgroup: {os_error(error)}") from None
     raise PyruntimeError("the cgroup of the container cannot be found: its hierarchy is not mounted")
 
 
-def _path(process: str) -> tuple[str, int]:
-    """Returns the path in its hierarchy of the cgroup for devices, and the version."""
-    unified = ""
-    for line in read_text(f"/proc/{process}/cgroup").splitlines():
-        number, names, path = line.split(":", 2)
-        if "devices" in names.split(","):
-            return path, 1
-        if number == "0":
-            unified = path
-    return unified, 2
-
-
-def _leave_namespace() -> None:
-    """Goes back to the host's cgroup namespace: in another one the path of the own cgroup is not told."""
+def _open_inside(version: int, names: str, path: str) -> int:
+    """Returns a descriptor of the cgroup that this process is in. In a cgroup namespace only a new mount of the
+    hierarchy has paths as they are told here. Raises PyruntimeError."""
     try:
-        host = posix.open("/proc/1/ns/cgroup", posix.O_RDONLY | posix.O_CLOEXEC)
+        if version == 1:
+            mount = kernel.file_system("cgroup", [(name, "") for name in names.split(",")])
+        else:
+            mount = kernel.file_system("cgroup2")
         try:
-            kernel.join(host, kernel.CLONE_NEWCGROUP)
+            return posix.open(path.lstrip("/") or ".", DIRECTORY, dir_fd=mount)
         finally:
-            posix.close(host)
-    except OSError:
-        if _path("self")[0] != "/":
-            return  # it is told all the same
+            posix.close(mount)
+    except OSError as error:
         raise PyruntimeError(
-            "the cgroup of the container cannot be found from its own namespaces: use the hook as createRuntime"
+            f"cannot open the container's cgroup from its own namespaces: {error_text(error.errno or 0)}; use the hook "
+            f"as createRuntime"
         ) from None
 
 
@@ -103,21 +109,31 @@ def is_allowed(rule: Rule, listed: str) -> bool:
     return False
 
 
-def _allow_1(directory: str, added: "Sequence[Rule]") -> None:
+def _allow_1(directory: int, added: "Sequence[Rule]") -> None:
     try:
-        listed = read_text(f"{directory}/devices.list")
-        missing = [rule for rule in added if not is_allowed(rule, listed)]
+        missing = [rule for rule in added if not is_allowed(rule, _list(directory))]
         if not missing:
             return
-        fd = posix.open(f"{directory}/devices.allow", posix.O_WRONLY | posix.O_CLOEXEC)
+        fd = posix.open("devices.allow", posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory)
     except OSError as error:
-        raise PyruntimeError(f"cannot allow the devices: {os_error(error)}") from None
+        raise PyruntimeError(f"cannot allow the devices in the container's cgroup: {os_error(error)}") from None
     try:
         for rule in missing:
             posix.write(fd, line(rule).encode())
     except OSError as error:
         text = error_text(error.errno or 0)
-        raise PyruntimeError(f"cannot allow {line(rule)}: {directory}/devices.allow: {text}") from None
+        raise PyruntimeError(f"cannot allow {line(rule)} in the container's cgroup: devices.allow: {text}") from None
+    finally:
+        posix.close(fd)
+
+
+def _list(directory: int) -> str:
+    fd = posix.open("devices.list", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=directory)
+    try:
+        data = b""
+        while chunk := posix.read(fd, 1 << 16):
+            data += chunk
+        return data.decode()
     finally:
         posix.close(fd)
 
@@ -125,30 +141,30 @@ def _allow_1(directory: str, added: "Sequence[Rule]") -> None:
 # ---- version 2
 
 
-def replace_program(directory: str, config: "Config", added: "Sequence[Rule]") -> None:
+def replace_program(directory: int, config: "Config", added: "Sequence[Rule]") -> None:
     """Replaces the program of a cgroup. Raises PyruntimeError when that would not help, or cannot be done at once."""
     wanted = config.get("linux", {}).get("resources", {}).get("devices", ())
     code = program([*rules(wanted), *added])
     opened: list[int] = []
     try:
-        opened.append(posix.open(directory, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC))
-        flags, present = kernel.programs(opened[0])
+        flags, present = kernel.programs(directory)
         if not present:
             return  # nothing keeps the container from any device
         if len(present) > 1:
             raise PyruntimeError(
-                f"cannot allow the devices: {directory} has {len(present)} programs for devices, and all of them must "
-                f"allow one; let the runtime manage the cgroup alone, without systemd"
+                f"cannot allow the devices: the container's cgroup has {len(present)} programs for devices, and all "
+                f"of them would have to allow these; let the runtime manage the cgroup alone, without systemd"
             )
         opened.append(kernel.load_program(code))
         if flags & F_ALLOW_MULTI:
             opened.append(kernel.open_program(present[0]))
-            kernel.attach_program(opened[0], opened[1], F_ALLOW_MULTI | F_REPLACE, opened[2])
+            kernel.attach_program(directory, opened[0], F_ALLOW_MULTI | F_REPLACE, opened[1])
         else:  # one only can be attached, and the new one takes its place
-            kernel.attach_program(opened[0], opened[1], flags)
+            kernel.attach_program(directory, opened[0], flags)
     except OSError as error:
+        text = error_text(error.errno or 0)
         raise PyruntimeError(
-            f"cannot allow the devices: the program of {directory} cannot be replaced: {error_text(error.errno or 0)}"
+            f"cannot allow the devices: the program of the container's cgroup cannot be replaced: {text}"
         ) from None
     finally:
         for fd in opened:

@@ -22,12 +22,12 @@ GENERIC_CALLS = {"setns": 268, "bpf": 280}
 AT_EMPTY_PATH, AT_RECURSIVE = 0x1000, 0x8000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH = 0x04, 0x40
-FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 1, 6
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 CLOEXEC_FS = 1
 RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8
 MS_PRIVATE = 1 << 18
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10
-CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUSER = 0x00020000, 0x02000000, 0x10000000
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 
 # linux/bpf.h
 PROG_LOAD, PROG_ATTACH, PROG_GET_FD_BY_ID, PROG_QUERY = 5, 8, 13, 16
@@ -104,10 +104,18 @@ def attach(mount: int, target: int) -> None:
 
 def memory(parameters: "Sequence[tuple[str, str]]" = ()) -> int:
     """Returns a mount of a new file system in memory, attached nowhere."""
-    context = _call(FSOPEN, _text("tmpfs"), CLOEXEC_FS)
+    return file_system("tmpfs", parameters)
+
+
+def file_system(kind: str, parameters: "Sequence[tuple[str, str]]" = ()) -> int:
+    """Returns a mount of a file system, attached nowhere. Parameters with the value "" are flags."""
+    context = _call(FSOPEN, _text(kind), CLOEXEC_FS)
     try:
         for key, value in parameters:
-            _call(FSCONFIG, context, FSCONFIG_SET_STRING, _text(key), _text(value), 0)
+            if value:
+                _call(FSCONFIG, context, FSCONFIG_SET_STRING, _text(key), _text(value), 0)
+            else:
+                _call(FSCONFIG, context, FSCONFIG_SET_FLAG, _text(key), 0, 0)
         _call(FSCONFIG, context, FSCONFIG_CMD_CREATE, 0, 0, 0)
         return _call(FSMOUNT, context, CLOEXEC_FS, 0)
     finally:

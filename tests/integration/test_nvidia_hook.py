@@ -1,4 +1,4 @@
-"""The hook for any runtime, as a hook of bundles that runc, crun and pyruntime run; the driver and its host are made up.
+"""The hook for any runtime, as a hook of bundles of runc, crun and pyruntime; the driver and its host are made up.
 
 pyruntime is not told of GPUs here: what the container has comes from the hook. The device nodes have no driver behind
 them, so what opens one is told ENXIO where the cgroup allows it, and EPERM where it does not.
@@ -13,6 +13,9 @@ import pytest
 from remains import leftovers
 
 from pyruntime.edits.nvidia import ldcache
+from pyruntime.errors import PyruntimeError
+from pyruntime.hooks import devices, kernel
+from pyruntime.plan import devices as plan
 from tests.fakes.driver import MACHINE, VERSION, FakeHost
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,6 +40,7 @@ def gpu_bundle(bundle, host, tmp_path, request):
         if path is None:
             pytest.skip(f"{request.param} is not installed")
         bundle.runtime.path = path
+        bundle.config["ociVersion"] = "1.0.2"
     if request.param == "crun" and os.path.exists(UNIFIED):
         # it refuses a host whose hierarchy of cgroup v2 is beside those of v1
         bundle.runtime.prefix = ["unshare", "-m", "sh", "-c", f'umount {UNIFIED}; exec "$@"', "sh"]
@@ -219,6 +223,66 @@ def test_hostile_images(gpu_bundle, hostile, when):
     if result.code:
         assert "in the container: " in result.err
         assert not leftovers(gpu_bundle.runtime.ids)
+
+
+@pytest.fixture
+def unified_cgroup():
+    """A cgroup of version 2 of our own, with its descriptor; programs for devices count there beside version 1 too."""
+    top = next((path for path in (UNIFIED, "/sys/fs/cgroup") if os.path.exists(f"{path}/cgroup.procs")), None)
+    if top is None or not os.path.exists(f"{top}/cgroup.controllers"):
+        pytest.skip("no hierarchy of cgroup v2 is mounted")
+    path = Path(top) / f"test-hook-{os.getpid()}"
+    path.mkdir()
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    yield path, fd
+    os.close(fd)
+    path.rmdir()
+
+
+def opened(cgroup, device):
+    """Returns what a process in the cgroup is told when it opens a device."""
+    script = f"echo $$ > {cgroup}/cgroup.procs && exec cat {device}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    return done.stderr.rpartition(": ")[2].strip()
+
+
+@pytest.mark.parametrize("flags", [0, devices.F_ALLOW_MULTI], ids=["one", "multi"])
+def test_the_program_of_a_cgroup_is_replaced(unified_cgroup, host, flags):
+    """What config.json allows stays allowed, what it does not stays denied, and the devices are allowed besides."""
+    path, fd = unified_cgroup
+    node = host.root / "dev/nvidia1"
+    config = {"linux": {"resources": {"devices": [{"allow": True, "type": "c", "major": 195, "minor": 255}]}}}
+    program = kernel.load_program(plan.program(plan.rules(config["linux"]["resources"]["devices"])))
+    kernel.attach_program(fd, program, flags)
+    os.close(program)
+    assert opened(path, node) == DENIED
+    devices.replace_program(fd, config, [plan.Rule(True, "c", 195, 1, plan.READ | plan.WRITE)])
+    assert len(kernel.programs(fd)[1]) == 1
+    assert opened(path, node) == ALLOWED
+    assert opened(path, host.root / "dev/nvidiactl") == ALLOWED
+    assert opened(path, host.root / "dev/nvidia0") == DENIED
+    assert opened(path, "/dev/null") == ""
+
+
+def test_two_programs_are_refused(unified_cgroup):
+    """All of them must allow a device, and only one of them is known."""
+    path, fd = unified_cgroup
+    for _ in range(2):
+        program = kernel.load_program(plan.program(plan.rules([])))
+        kernel.attach_program(fd, program, devices.F_ALLOW_MULTI)
+        os.close(program)
+    before = kernel.programs(fd)
+    with pytest.raises(PyruntimeError, match="has 2 programs for devices"):
+        devices.replace_program(fd, {}, [plan.Rule(True, "c", 195, 1, plan.READ)])
+    assert kernel.programs(fd) == before
+
+
+def test_a_cgroup_without_a_program_is_left_alone(unified_cgroup):
+    _, fd = unified_cgroup
+    devices.replace_program(fd, {}, [plan.Rule(True, "c", 195, 1, plan.READ)])
+    assert kernel.programs(fd)[1] == []
 
 
 def test_a_hook_without_a_state():
