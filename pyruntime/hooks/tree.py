@@ -130,8 +130,10 @@ class Tree:
                 except OSError as error:
                     if error.errno != ENOENT:
                         raise
-                    # of a link that leads nowhere this says that there is something
-                    posix.mkdir(parts[count - 1], 0o755, dir_fd=fd)
+                    try:
+                        posix.mkdir(parts[count - 1], 0o755, dir_fd=fd)
+                    except FileExistsError:  # a link that leads nowhere
+                        raise error from None
                     below = kernel.open_in(self.root, here, DIRECTORY)
             finally:
                 posix.close(fd)
