@@ -95,7 +95,10 @@ def check(edits: "Edits") -> None:
             raise PyruntimeError(f"a CDI device asks for {what}, which no hook can add to a container")
     for mount in edits.mounts:
         options(mount)
-    # what is left out changes no access: a layer above may have it set, and programs do without
+    # these are left out: the engine may have set them, and many programs do without
+    if edits.env:
+        names = ", ".join(entry.partition("=")[0] for entry in edits.env)
+        edits.notes.append(f"variables are not set by a hook: {names}")
     if edits.gids:
         edits.notes.append(f"groups are not added by a hook: {', '.join(map(str, edits.gids))}")
 

@@ -7,6 +7,7 @@ them, so what opens one is told ENXIO where the cgroup allows it, and EPERM wher
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -156,16 +157,25 @@ def test_a_read_only_root(gpu_bundle):
     assert {"libcuda.so", "libcuda.so.1", "read-only"} <= set(out)
 
 
+@pytest.fixture
+def open_directory():
+    """A directory that others can reach, as runc needs it of a bundle with a user namespace."""
+    path = Path(tempfile.mkdtemp(prefix="test-hook-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
 @pytest.mark.parametrize("when", ["prestart", "createRuntime"])
-def test_a_user_namespace(gpu_bundle, when):
+def test_a_user_namespace(gpu_bundle, open_directory, when):
     """The hook makes files as the root of the container, and lets its cgroup use the devices."""
     gpu_bundle.namespace("user")
     maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     gpu_bundle.linux.update(uidMappings=maps, gidMappings=maps)
     for path in [gpu_bundle.rootfs, *gpu_bundle.rootfs.rglob("*")]:
         os.chown(path, 100000, 100000, follow_symlinks=False)
-    for path in (gpu_bundle.path, gpu_bundle.path.parent, gpu_bundle.path.parent.parent):
-        path.chmod(0o755)
+    gpu_bundle.path = Path(shutil.move(gpu_bundle.path, open_directory))
+    gpu_bundle.path.chmod(0o755)
     script = f"ls {DIRECTORY} /dev; ls /proc/driver/nvidia/gpus; stat -c %u {DIRECTORY}/libcuda.so; cat /dev/nvidia1"
     result = ask(hook(gpu_bundle, when), "0").run(script, check=False)
     assert {"libcuda.so.1", "nvidia1", FIRST, "0"} <= set(lines(result)), result.err
