@@ -182,6 +182,26 @@ def test_a_user_namespace(gpu_bundle, open_directory, when):
     assert f"nvidia1': {ALLOWED}" in result.err
 
 
+def test_after_pivot_root(gpu_bundle):
+    """The container has a root of its own by then, with a /proc and a /dev that are not the host's."""
+    del gpu_bundle.config["hooks"]
+    ask(gpu_bundle, "0").shell(f"ls {DIRECTORY} /dev /proc/driver/nvidia/gpus > /seen; cat /dev/nvidia1 2>> /seen")
+    name, _ = gpu_bundle.create()
+    state = gpu_bundle.runtime("state", name).out
+    words = [HOOK, "--config", gpu_bundle.settings, "prestart"]
+    # what Python would take from its environment and its directory it does not take
+    (gpu_bundle.path / "posix.py").write_text("raise SystemExit(9)")
+    (gpu_bundle.path / "gc.py").write_text("raise SystemExit(9)")
+    env = {"PYTHONPATH": str(gpu_bundle.path), "LD_LIBRARY_PATH": str(gpu_bundle.path)}
+    subprocess.run(words, input=state, text=True, check=True, env=env, cwd=gpu_bundle.path)
+    gpu_bundle.runtime("start", name)
+    gpu_bundle.runtime.wait_status(name, "stopped")
+    seen = (gpu_bundle.rootfs / "seen").read_text()
+    assert {"libcuda.so", "libcuda.so.1", "nvidia1", "nvidiactl", FIRST} <= set(seen.splitlines())
+    assert ALLOWED in seen
+    assert not {"nvidia0", SECOND} & set(seen.splitlines())
+
+
 def test_a_gpu_that_there_is_not(gpu_bundle):
     refuses(ask(gpu_bundle, "7"), 'no GPU "7": this machine has 0 (GPU-edfee158')
 
