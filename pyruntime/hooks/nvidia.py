@@ -14,6 +14,7 @@ whose mounts are there already:
 import gc
 import posix
 import sys
+from _signal import SIG_DFL, SIGCHLD, signal
 from _stat import S_ISCHR
 
 from ..edits import settings as settings_file
@@ -232,4 +233,10 @@ def _say(text: str, status: int) -> int:
 def entry() -> None:
     """Runs the process's own command line and ends the process."""
     gc.disable()
+    signal(SIGCHLD, SIG_DFL)  # where a runtime has it ignored nobody can wait for a child
+    for stream in range(3):  # no file of ours may become one by taking its number
+        try:
+            posix.fstat(stream)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)
     posix._exit(main(sys.argv[1:]))
