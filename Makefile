@@ -120,4 +120,4 @@ golden: build $(READY_DEV)
 
 clean:
 	rm -rf build $(VENV) pyruntime/_init pyruntime/_build.py pyruntime/config/verdict.py pyruntime/run/_libseccomp.py \
-	    pyruntime/edits/nvidia/_nvml.py
+	    pyruntime/edits/nvidia/_nvml.py pyruntime/hooks/_libc.py

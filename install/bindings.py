@@ -70,11 +70,16 @@ int nvmlDeviceGetGpuInstanceId(void *device, unsigned int *id);
 int nvmlDeviceGetComputeInstanceId(void *device, unsigned int *id);
 """
 
-MODULES = {"run._libseccomp": LIBSECCOMP, "edits.nvidia._nvml": NVML}
+# what the hooks need of the kernel (hooks/kernel.py)
+LIBC = """
+long syscall(long number, ...);
+"""
+
+MODULES = {"run._libseccomp": LIBSECCOMP, "edits.nvidia._nvml": NVML, "hooks._libc": LIBC}
 
 
 def write_bindings(package: Path) -> None:
-    """Writes run/_libseccomp.py and edits/nvidia/_nvml.py into the package directory."""
+    """Writes run/_libseccomp.py, edits/nvidia/_nvml.py and hooks/_libc.py into the package directory."""
     for name, declarations in MODULES.items():
         write_module(package / f"{name.replace('.', '/')}.py", f"pyruntime.{name}", declarations)
 

@@ -26,7 +26,7 @@ ALWAYS = (
     "pyruntime.cli.main",
 )
 # what needs a package that may be missing says so when it is imported, and not before
-NEVER = ("pyruntime.run._libseccomp", "pyruntime.edits.nvidia._nvml")
+NEVER = ("pyruntime.run._libseccomp", "pyruntime.edits.nvidia._nvml", "pyruntime.hooks._libc")
 # modules of the standard library that may be files of their own, depending on how the interpreter was built
 EXTENSIONS = ("_json",)
 

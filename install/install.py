@@ -1,11 +1,11 @@
-"""Installs pyruntime: the package, compiled; the images; and the launcher that clients are given.
+"""Installs pyruntime: the package, compiled; the images; the launcher that clients are given; and the hook.
 
     python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...]
 
-Writes PREFIX/lib/pyruntime and PREFIX/sbin/pyruntime. `--site` names directories in which the libraries are found that
-failures and `run` need (jsonschema, prctl); they come last on the path. The launcher names the interpreter by its
-absolute path and starts it isolated (-I) and without site (-S): neither the environment, nor a .pth file, nor the
-current directory can put code into a process that runs as root.
+Writes PREFIX/lib/pyruntime, PREFIX/sbin/pyruntime and PREFIX/sbin/pyruntime-nvidia-hook. `--site` names directories in
+which the libraries are found that failures and `run` need (jsonschema, prctl); they come last on the path. The
+launchers name the interpreter by its absolute path and start it isolated (-I) and without site (-S): neither the
+environment, nor a .pth file, nor the current directory can put code into a process that runs as root.
 """
 
 import argparse
@@ -41,6 +41,15 @@ if modules:
     exec(modules[1][3], space := {{"__name__": "pyruntime.image"}})
     space["place"](modules, {path[0]!r})
 from pyruntime.cli.main import entry
+entry()
+"""
+
+# the hook is run once for a container that has GPUs, and by other runtimes too: no image, and nothing else to load
+HOOK = """#!{python} -IS
+import sys
+
+sys.path += {path!r}
+from pyruntime.hooks.nvidia import entry
 entry()
 """
 
@@ -90,6 +99,9 @@ def install(prefix: Path, destdir: Path, sites: list[str]) -> Path:
     image = image_path(str(prefix / "lib" / "pyruntime" / "pyruntime"), "main")
     launcher.write_text(LAUNCHER.format(python=python, path=path, image=image, size=len(MAGIC)))
     launcher.chmod(0o755)
+    hook = launcher.with_name("pyruntime-nvidia-hook")
+    hook.write_text(HOOK.format(python=python, path=path))
+    hook.chmod(0o755)
     return launcher
 
 

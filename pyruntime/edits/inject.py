@@ -123,6 +123,24 @@ def inject(
     `root` is the absolute path of its root file system, `devices` are names of CDI devices. Returns what is left for
     the plan, None if nothing was asked for. Raises DriverError, CdiError.
     """
+    found = collect(config, settings, root, enabled=enabled, devices=devices)
+    if found is None:
+        return None
+    wanted, edits = found
+    from .edits import apply
+
+    # CDI orders all mounts by their depth; without it those of the config keep their order
+    apply(config, edits, sort=bool(wanted.devices))
+    return edits
+
+
+def collect(
+    config: "Config", settings: "Settings", root: str, *, enabled: bool, devices: "Sequence[str]" = ()
+) -> tuple[Wanted, Edits] | None:
+    """Returns what a config asks for, and the edits for that on this host; the arguments are those of inject().
+
+    Only hooks that are done here are taken out of the config. Raises DriverError, CdiError.
+    """
     if not devices and not may_want(config, settings, enabled=enabled):
         return None
     wanted = find(config, settings, enabled=enabled, devices=devices)
@@ -137,12 +155,7 @@ def inject(
         driver = discover(settings.host_root, settings.driver_root)
         driver.check(wanted.request.source)
         image = look(root, driver.machine, readonly=readonly, version=driver.version)
-    edits = gather(wanted, settings, driver, image, _ask, root, readonly=readonly)
-    from .edits import apply
-
-    # CDI orders all mounts by their depth; without it those of the config keep their order
-    apply(config, edits, sort=bool(wanted.devices))
-    return edits
+    return wanted, gather(wanted, settings, driver, image, _ask, root, readonly=readonly)
 
 
 def _ask(driver: "Driver") -> None:

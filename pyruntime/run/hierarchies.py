@@ -17,14 +17,14 @@ def cgroups() -> tuple[tuple[Hierarchy, ...], bool]:
     own_paths = _own_cgroups(read_text("/proc/self/cgroup"))
     if exists(f"{CGROUP_ROOT}/cgroup.controllers"):
         controllers = read_text(f"{CGROUP_ROOT}/cgroup.controllers").split()
-        own = _below(own_paths.get("", "/"), "/")
+        own = below(own_paths.get("", "/"), "/")
         if own != "/" and not exists(f"{CGROUP_ROOT}{own}"):
             # what is mounted there is not the root of the hierarchy, as in a container without a cgroup namespace
-            tops = [top for _, top, mountpoint, _ in _mounts() if mountpoint == CGROUP_ROOT]
-            own = _below(own, tops[-1]) if tops else "/"
+            tops = [top for _, top, mountpoint, _ in mounts() if mountpoint == CGROUP_ROOT]
+            own = below(own, tops[-1]) if tops else "/"
         return (Hierarchy(2, CGROUP_ROOT, tuple(controllers), own),), True
     hierarchies: list[Hierarchy] = []
-    for kind, top, mountpoint, options in _mounts():
+    for kind, top, mountpoint, options in mounts():
         if kind == "cgroup2":
             names, version = _controllers(mountpoint, hierarchies), 2
         else:
@@ -33,7 +33,7 @@ def cgroups() -> tuple[tuple[Hierarchy, ...], bool]:
             continue
         if not any((version, names) == (known.version, known.controllers) for known in hierarchies):
             own = own_paths.get(names[0] if version == 1 else "", "/")
-            hierarchies.append(Hierarchy(version, mountpoint, names, _below(own, top)))
+            hierarchies.append(Hierarchy(version, mountpoint, names, below(own, top)))
     return tuple(hierarchies), False
 
 
@@ -55,7 +55,7 @@ def _controllers(mountpoint: str, known: list[Hierarchy]) -> tuple[str, ...] | N
         return None
 
 
-def _mounts() -> list[tuple[str, str, str, str]]:
+def mounts() -> list[tuple[str, str, str, str]]:
     """Returns the mounts of cgroups: type, what of the hierarchy is mounted, where, options (proc_pid_mountinfo(5))."""
     mounts = []
     for line in read_text("/proc/self/mountinfo").splitlines():
@@ -83,7 +83,7 @@ def _own_cgroups(text: str) -> dict[str, str]:
     return paths
 
 
-def _below(path: str, top: str) -> str:
+def below(path: str, top: str) -> str:
     """Returns a cgroup's path relative to what is mounted: in a container that is not the hierarchy's root. When it
     is not in there, as in a cgroup namespace that was entered later, what is mounted is all that can be used."""
     if "/../" in f"{path}/":

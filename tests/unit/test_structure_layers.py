@@ -1,4 +1,4 @@
-"""Dependencies point one way: cli -> run, plan, state, config -> errors, paths.
+"""Dependencies point one way: cli, hooks -> run, plan, state, edits, config -> errors, paths.
 
 Imports are read from the source, those inside functions and those for the type checker included.
 """
@@ -29,6 +29,8 @@ LAYERS = {
     "run": {"pyruntime", "errors", "paths", "_build", "config", "plan", "state"},
     "clients": {"errors", "config"},
     "cli": {"pyruntime", "errors", "paths", "_build", "image", "config", "edits", "plan", "state", "run", "clients"},
+    # programs of their own, which share with the commands what lies below those
+    "hooks": {"pyruntime", "errors", "paths", "config", "edits", "plan", "run"},
     "__main__": {"cli"},
 }
 # the compiler of plans reads no file, asks the kernel nothing and looks at no clock

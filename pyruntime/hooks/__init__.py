@@ -1,0 +1,1 @@
+"""Hooks that are programs of their own, for containers of any runtime."""
