@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sees to what a target of the Makefile needs from the distribution: setup.sh build|test|check|fuzz|vm ...
+# Sees to what a target of the Makefile needs from the distribution: setup.sh build|test|clients|check|fuzz|vm ...
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says what that is.
 set -eu
 
@@ -7,7 +7,8 @@ packages() {
     case $1 in
         build) echo gcc libc6-dev linux-libc-dev libcap-dev python3-dev python3-venv ;;
         demo) echo busybox-static ;;
-        test) echo busybox-static util-linux ;;
+        test) echo busybox-static util-linux && { [ "$(id -u)" != 0 ] || packages clients; } ;;
+        clients) echo containerd docker.io docker-cli podman netavark buildah runc iptables ;; # only root can run them
         check) echo clang shellcheck ;;
         fuzz) echo clang libclang-rt-dev ;;
         bench) echo busybox-static runc crun time util-linux ;;
@@ -20,13 +21,14 @@ is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# the name has the version in it
 real_name() {
-    if [ "$1" = libclang-rt-dev ]; then
-        apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p'
-    else
-        echo "$1"
-    fi
+    case $1 in
+        # the name has the version in it
+        libclang-rt-dev) apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
+        # older releases have it in docker.io, or not at all
+        docker-cli | netavark) if apt-cache show "$1" >/dev/null 2>&1; then echo "$1"; else echo none; fi ;;
+        *) echo "$1" ;;
+    esac
 }
 
 wanted=
@@ -41,6 +43,9 @@ missing() {
     found=
     for package in $wanted; do
         name=$(real_name "$package")
+        if [ "$name" = none ]; then
+            continue
+        fi
         if [ -z "$name" ] || ! is_installed "$name"; then
             found="$found ${name:-$package}"
         fi

@@ -107,7 +107,9 @@ def program_error(op: Op, number: int) -> str:
     path = candidates[0]
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
         return f'exec: "{path}": stat {path}: {error_text(number)}'
-    return f'exec: "{path}": {error_text(number)}'
+    # older versions of docker know what execve says of a directory (EACCES), and not what it is
+    denied = f": {error_text(errno.EACCES)}" if number == errno.EISDIR else ""
+    return f'exec: "{path}": {error_text(number)}{denied}'
 
 
 def hook_problem(number: int, detail: str) -> str:

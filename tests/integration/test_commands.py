@@ -349,7 +349,7 @@ def test_words_that_are_no_text(runtime):
         ("nosuch", 'exec: "nosuch": executable file not found in $PATH'),
         ("/nosuch", 'exec: "/nosuch": stat /nosuch: no such file or directory'),
         ("/etc/passwd/x", 'exec: "/etc/passwd/x": stat /etc/passwd/x: not a directory'),
-        ("/etc", 'exec: "/etc": is a directory'),
+        ("/etc", 'exec: "/etc": is a directory: permission denied'),
         ("/etc/passwd", 'exec: "/etc/passwd": permission denied'),
         ("./nosuch", 'exec: "./nosuch": stat ./nosuch: no such file or directory'),
     ],

@@ -103,7 +103,7 @@ def test_the_program_is_found_by_the_containers_path(bundle):
     [
         ("/missing", 'exec: "/missing": stat /missing: no such file or directory'),
         ("missing", 'exec: "missing": executable file not found in $PATH'),
-        ("/etc", 'exec: "/etc": is a directory'),
+        ("/etc", 'exec: "/etc": is a directory: permission denied'),
         ("/plain", 'exec: "/plain": permission denied'),
         ("", 'exec: "": executable file not found in $PATH'),
     ],
