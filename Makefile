@@ -65,12 +65,14 @@ $(READY_FUZZ): $(READY_DEV)
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements-fuzz.txt
 	touch $@
 
-# the launcher is a root-owned file that names its interpreter and libraries by absolute paths
+# the launcher is a root-owned file that names its interpreter and libraries by absolute paths; NVIDIA_NAME=1 installs
+# the name that dockerd looks for when it is asked for GPUs too
 install: build
 	$(REQUIREMENTS) dependencies > build/requirements.txt
 	rm -rf $(DESTDIR)$(PREFIX)/lib/pyruntime
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
-	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
+	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries \
+	    $(if $(NVIDIA_NAME),--nvidia-name)
 
 # what needs cgroup v2 alone, with all controllers, in a VM that has it (tests/vm/README.md): one boot, one run of pytest.
 # Left out of the others is what takes long and is the same there.

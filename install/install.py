@@ -1,9 +1,10 @@
 """Installs pyruntime: the package, compiled; the images; and the launcher that clients are given.
 
-    python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...]
+    python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...] [--nvidia-name]
 
 Writes PREFIX/lib/pyruntime and PREFIX/sbin/pyruntime. `--site` names directories in which the libraries are found that
-failures and `run` need (jsonschema, prctl); they come last on the path. The launcher names the interpreter by its
+failures and `run` need (jsonschema, prctl); they come last on the path. `--nvidia-name` is explained in
+install/nvidia_name.py. The launcher names the interpreter by its
 absolute path and starts it isolated (-I) and without site (-S): neither the environment, nor a .pth file, nor the
 current directory can put code into a process that runs as root.
 """
@@ -17,7 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "install"
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+from nvidia_name import install_name  # noqa: E402
 
 from pyruntime.image import MAGIC  # noqa: E402
 from pyruntime.image import path as image_path  # noqa: E402
@@ -98,8 +101,12 @@ def main() -> None:
     parser.add_argument("--prefix", type=Path, default=Path("/usr/local"))
     parser.add_argument("--destdir", type=Path, default=Path("/"))
     parser.add_argument("--site", action="append", default=[])
+    parser.add_argument("--nvidia-name", action="store_true")
     options = parser.parse_args()
-    print(install(options.prefix, options.destdir, options.site))
+    launcher = install(options.prefix, options.destdir, options.site)
+    print(launcher)
+    if options.nvidia_name:
+        print(install_name(launcher.parent, os.environ.get("PATH") if options.destdir == Path("/") else None))
 
 
 if __name__ == "__main__":
