@@ -1,4 +1,4 @@
-"""Containers with GPUs by way of docker, podman and containerd; the driver and its host are made up.
+"""Containers with GPUs by way of docker and podman; the driver and its host are made up.
 
 dockerd is given the name that `make install NVIDIA_NAME=1` installs, and nothing of NVIDIA's.
 """
@@ -20,6 +20,8 @@ FIRST, SECOND = "0000:07:00.0", "0000:0f:00.0"
 # minors are the other way round than indexes
 NODES = ["/dev/nvidia0", "/dev/nvidia1"]
 LIST = "ls -d /dev/nvidia[0-9]* 2>/dev/null; ls /proc/driver/nvidia/gpus 2>/dev/null; true"
+# the first GPU's node, then the second's
+OPEN_EACH = "for minor in 1 0; do rm -f /tmp/n; mknod /tmp/n c 195 $minor; (cat < /tmp/n) 2>&1; done; true"
 BOTH, ONE, NONE = [*NODES, FIRST, SECOND], [NODES[1], FIRST], []
 
 
@@ -129,8 +131,7 @@ def test_gpus_of_docker_with_libraries(docker, fake):
 
 def test_nodes_of_gpus_are_allowed_and_no_others(docker):
     """EPERM is the cgroup's, and ENXIO the kernel's, which has no driver here."""
-    script = "for minor in 1 0; do rm -f /tmp/n; mknod /tmp/n c 195 $minor; cat < /tmp/n; done 2>&1; true"
-    lines = docker.shell(script, "--gpus", "device=0").splitlines()
+    lines = docker.shell(OPEN_EACH, "--gpus", "device=0").splitlines()
     assert ["Operation not permitted" in line for line in lines] == [False, True], lines
 
 
@@ -151,8 +152,7 @@ def test_update_leaves_gpus_alone(docker):
     """The device rules are still there when the daemon has set other limits."""
     container = docker.start(flags=["--gpus", "device=0"])
     docker.do("update", "--memory", "64m", "--memory-swap", "64m", container.name)
-    script = "mknod /tmp/n c 195 1; cat < /tmp/n 2>&1; mknod /tmp/m c 195 0; cat < /tmp/m 2>&1; true"
-    lines = container.exec("sh", "-c", script).out.splitlines()
+    lines = container.exec("sh", "-c", OPEN_EACH).out.splitlines()
     assert ["Operation not permitted" in line for line in lines] == [False, True], lines
 
 
@@ -219,8 +219,8 @@ def test_cdi_devices_that_podman_applies(podman_client, cdi_file):
 @pytest.mark.usefixtures("cdi_file")
 def test_cdi_devices_by_annotation(podman):
     """The runtime applies them."""
-    annotation = "cdi.k8s.io/gpus=nvidia.com/gpu=0,nvidia.com/gpu=1"
-    assert podman.shell("ls -d /dev/nvidia[0-9]*", "--annotation", annotation).split() == NODES
+    flags = [part for index in "01" for part in ("--annotation", f"cdi.k8s.io/{index}=nvidia.com/gpu={index}")]
+    assert podman.shell("ls -d /dev/nvidia[0-9]*", *flags).split() == NODES
     result = podman.run("true", flags=["--annotation", "cdi.k8s.io/gpus=nvidia.com/gpu=7"])
     assert result.code != 0
     assert "no CDI device nvidia.com/gpu=7" in result.err
