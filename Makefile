@@ -2,6 +2,7 @@
 # make test     runs the tests
 # make check    all of it: linters, compiler warnings, tests
 # make test-vm  runs those that need cgroup v2 in a VM
+# make test-gpu runs those that need an NVIDIA GPU
 #
 # Each target sees to what it needs: packages of the distribution (as root, where there is apt) and Python's, in .venv.
 
@@ -19,7 +20,7 @@ RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 REQUIREMENTS = $(BIN)/python install/requirements.py
 
-.PHONY: demo test check lint build install fuzz golden budget test-vm bench figures conformance clean
+.PHONY: demo test check lint build install fuzz golden budget test-vm test-gpu bench figures conformance clean
 
 demo: build
 	install/setup.sh demo
@@ -84,6 +85,10 @@ test-vm: build $(READY_DEV)
 	mkdir -p build/vm
 	tests/vm/vmrun --timeout 900 --rw build/vm -- $(BIN)/python -m pytest -p no:cacheprovider \
 	    -o faulthandler_timeout=120 --junitxml=build/vm/junit.xml $(VM_TESTS)
+
+# on a machine with an NVIDIA GPU; containers are made from its own files, with no network
+test-gpu: build
+	$(PYTHON) tests/gpu/matrix.py $(RUNTIME)
 
 # beside runc and crun, in one run; `make figures` also writes docs/performance.md anew
 bench: build $(READY_DEV)
