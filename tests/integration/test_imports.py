@@ -10,7 +10,7 @@ from pyruntime.config.explain import schema
 from tests.budget.record import as_root, imported, lists
 
 # these are in tests/unit/test_structure_imports.py
-WITHOUT_CONTAINER = {"configure", "features", "plan", "spec"}
+WITHOUT_CONTAINER = {"cdi", "configure", "features", "gpu", "plan", "spec"}
 
 
 @pytest.fixture(scope="module")
