@@ -2,6 +2,7 @@
 # make test     runs the tests
 # make check    all of it: linters, compiler warnings, tests
 # make test-vm  runs those that need cgroup v2 in a VM
+# make test-gpu runs those that need an NVIDIA GPU
 #
 # Each target sees to what it needs: packages of the distribution (as root, where there is apt) and Python's, in .venv.
 
@@ -19,7 +20,7 @@ RUNTIME := $(CURDIR)/build/root/sbin/pyruntime
 SITE = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 REQUIREMENTS = $(BIN)/python install/requirements.py
 
-.PHONY: demo test check lint build install fuzz golden budget test-vm bench figures conformance clean
+.PHONY: demo test check lint build install fuzz golden budget test-vm test-gpu bench figures conformance clean
 
 demo: build
 	install/setup.sh demo
@@ -65,12 +66,14 @@ $(READY_FUZZ): $(READY_DEV)
 	$(BIN)/python -m pip install -q -r $(VENV)/requirements-fuzz.txt
 	touch $@
 
-# the launcher is a root-owned file that names its interpreter and libraries by absolute paths
+# the launcher is a root-owned file that names its interpreter and libraries by absolute paths; NVIDIA_NAME=1 installs
+# the name that dockerd looks for when it is asked for GPUs too
 install: build
 	$(REQUIREMENTS) dependencies > build/requirements.txt
 	rm -rf $(DESTDIR)$(PREFIX)/lib/pyruntime
 	$(BIN)/python -m pip install -q -r build/requirements.txt --target $(DESTDIR)$(PREFIX)/lib/pyruntime/libraries
-	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries
+	$(BIN)/python install/install.py --prefix $(PREFIX) --destdir '$(DESTDIR)/' --site $(PREFIX)/lib/pyruntime/libraries \
+	    $(if $(NVIDIA_NAME),--nvidia-name)
 
 # what needs cgroup v2 alone, with all controllers, in a VM that has it (tests/vm/README.md): one boot, one run of pytest.
 # Left out of the others is what takes long and is the same there.
@@ -82,6 +85,10 @@ test-vm: build $(READY_DEV)
 	mkdir -p build/vm
 	tests/vm/vmrun --timeout 900 --rw build/vm -- $(BIN)/python -m pytest -p no:cacheprovider \
 	    -o faulthandler_timeout=120 --junitxml=build/vm/junit.xml $(VM_TESTS)
+
+# on a machine with an NVIDIA GPU; containers are made from its own files, with no network
+test-gpu: build
+	$(PYTHON) tests/gpu/matrix.py $(RUNTIME)
 
 # beside runc and crun, in one run; `make figures` also writes docs/performance.md anew
 bench: build $(READY_DEV)

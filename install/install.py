@@ -1,9 +1,10 @@
 """Installs pyruntime: the package, compiled; the images; the launcher that clients are given; and the hook.
 
-    python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...]
+    python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...] [--nvidia-name]
 
 Writes PREFIX/lib/pyruntime, PREFIX/sbin/pyruntime and PREFIX/sbin/pyruntime-nvidia-hook. `--site` names directories in
-which the libraries are found that failures and `run` need (jsonschema, prctl); they come last on the path. The
+which the libraries are found that failures and `run` need (jsonschema, prctl); they come last on the path. `--nvidia-name` is explained in
+install/nvidia_name.py. The
 launchers name the interpreter by its absolute path and start it isolated (-I) and without site (-S): neither the
 environment, nor a .pth file, nor the current directory can put code into a process that runs as root.
 """
@@ -17,7 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "install"
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+from nvidia_name import install_name  # noqa: E402
 
 from pyruntime.image import MAGIC  # noqa: E402
 from pyruntime.image import path as image_path  # noqa: E402
@@ -110,8 +113,12 @@ def main() -> None:
     parser.add_argument("--prefix", type=Path, default=Path("/usr/local"))
     parser.add_argument("--destdir", type=Path, default=Path("/"))
     parser.add_argument("--site", action="append", default=[])
+    parser.add_argument("--nvidia-name", action="store_true")
     options = parser.parse_args()
-    print(install(options.prefix, options.destdir, options.site))
+    launcher = install(options.prefix, options.destdir, options.site)
+    print(launcher)
+    if options.nvidia_name:
+        print(install_name(launcher.parent, os.environ.get("PATH") if options.destdir == Path("/") else None))
 
 
 if __name__ == "__main__":

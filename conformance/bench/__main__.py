@@ -17,9 +17,11 @@ from statistics import median, quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from budgets import Times, Verdict, judge
 from chart import PHASES, svg
+from gpus import GpuBundles
 from measure import at_once, become_subreaper, end, peak_memory, private_memory, timed
 from runtimes import Runtime, default_config, find, interpreter, make_bundle, make_root, with_mounts
 from separate import without_hybrid
@@ -45,6 +47,7 @@ class Bench:
         self.memory: dict[str, dict[str, int]] = defaultdict(dict)
         self.mounts: dict[int, dict[str, float]] = defaultdict(dict)
         self.together: dict[str, float] = {}
+        self.gpu: dict[str, float] = {}
         self.root = make_root(work / "rootfs")
         config = default_config(runtimes[0], work)
         self.bundle = make_bundle(work, "sleeping", config, self.root)
@@ -144,6 +147,21 @@ class Bench:
                 end(int((self.work / f"pid-{number}").read_text()))
                 timed(runtime.command("delete", "--force", name), self.log)
 
+    def gpus(self, rounds: int) -> None:
+        """`create` of pyruntime with all GPUs of a host that is made up, and the same without."""
+        runtime = self.runtimes[0]
+        bundles = GpuBundles(self.work, default_config(runtime, self.work))
+        seconds: dict[str, list[float]] = defaultdict(list)
+        for _ in range(rounds):
+            for what, bundle in bundles.pair.items():
+                name = self.name()
+                create = ["create", "--bundle", bundle, "--pid-file", self.pid_file, name]
+                command = runtime.command("--config", bundles.settings, *create)
+                seconds[what].append(timed(command, self.log))
+                end(self.pid())
+                timed(runtime.command("delete", "--force", name), self.log)
+        self.gpu = {what: median(values) for what, values in seconds.items()}
+
     def per_mount(self) -> dict[str, float]:
         """Seconds for one mount of the thousand."""
         last = MOUNTS[-1]
@@ -165,6 +183,8 @@ def rows(bench: Bench) -> list[list[str]]:
         cells = [f"{bench.mounts[count][name] * 1000:.1f}" for name in names]
         table.append([f"`create` with {count:,} bind mounts, ms", *cells])
     table.append([f"{AT_ONCE} creates at once, ms", *(f"{bench.together[name] * 1000:.0f}" for name in names)])
+    for what, seconds in bench.gpu.items():
+        table.append([f"`create` {what} GPUs, ms", f"{seconds * 1000:.1f}", *("" for _ in names[1:])])
     for command in MEASURED:
         cells = [f"{bench.memory[command][name] / 1024:.1f}" for name in names]
         table.append([f"peak memory of `{command}`, MiB", *cells])
@@ -226,10 +246,11 @@ def main() -> int:
             bench.memories()
             bench.many_mounts(options.mount_rounds)
             bench.many_containers()
+            bench.gpus(options.rounds)
         finally:
             for runtime in runtimes:
                 runtime.delete_all()
-        verdicts = judge(bench.times, bench.memory, bench.per_mount())
+        verdicts = judge(bench.times, bench.memory, bench.per_mount(), bench.gpu)
     bare = median(bench.times["bare"]["bare"]) * 1000
     table = rows(bench)
     print(f"{versions}; {options.rounds} rounds; the bare interpreter takes {bare:.1f} ms\n\n{as_text(table)}\n")

@@ -1,4 +1,4 @@
-"""The budgets of docs/design.md, held against what was measured. All are ratios within one run, or bytes."""
+"""The budgets of docs/design.md, held against what was measured. Ratios within one run, bytes, and differences."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -6,6 +6,7 @@ from statistics import median
 INIT_KIB = 300
 PEAK_KIB = 14 * 1024
 MOUNT_MICROSECONDS = 60
+GPU_MILLISECONDS = 3
 
 # what, against which runtime ("bare" is the interpreter alone), at most
 RATIOS = (
@@ -48,7 +49,9 @@ def ratio(times: Times, phase: str, against: str) -> float:
     return median(times[phase]["pyruntime"]) / median(other)
 
 
-def judge(times: Times, memory: dict[str, dict[str, int]], per_mount: dict[str, float]) -> list[Verdict]:
+def judge(
+    times: Times, memory: dict[str, dict[str, int]], per_mount: dict[str, float], gpu: dict[str, float]
+) -> list[Verdict]:
     """Returns a verdict for each budget that could be measured."""
     verdicts = []
     for phase, against, limit in RATIOS:
@@ -59,4 +62,6 @@ def judge(times: Times, memory: dict[str, dict[str, int]], per_mount: dict[str, 
     for command in ("create", "start", "state", "exec", "kill", "delete", "run"):
         verdicts.append(Verdict(f"peak memory of {command}", memory[command]["pyruntime"], PEAK_KIB, "KiB"))
     verdicts.append(Verdict("one bind mount of 1,000", per_mount["pyruntime"] * 1e6, MOUNT_MICROSECONDS, "µs"))
+    milliseconds = (gpu["with"] - gpu["without"]) * 1000
+    verdicts.append(Verdict("what a GPU adds to create", milliseconds, GPU_MILLISECONDS, "ms"))
     return verdicts

@@ -77,12 +77,7 @@ def load(path: str = "") -> Settings:
 
 
 def _fill(settings: Settings, path: str, data: bytes) -> None:
-    import tomllib  # costs more than all the rest, and only those who have a file pay
-
-    try:
-        document: dict[str, Any] = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PyruntimeError(f"{path}: {error}") from None
+    document = _parse(path, data)
     for section, table in document.items():
         if section not in SECTIONS or not isinstance(table, dict):
             raise PyruntimeError(f"{path}: [{section}] is not known (there are {', '.join(SECTIONS)})")
@@ -94,6 +89,24 @@ def _fill(settings: Settings, path: str, data: bytes) -> None:
             if type(value) is not kind or not _fits(key, value):
                 raise PyruntimeError(f"{path}: {section}.{key} is not {_wanted(key, kind)}")
             setattr(settings, key, value)
+
+
+def _parse(path: str, data: bytes) -> "dict[str, Any]":
+    from .plain_toml import parse
+
+    try:
+        text = data.decode()
+        document = parse(text)
+    except UnicodeDecodeError as error:
+        raise PyruntimeError(f"{path}: {error}") from None
+    if document is not None:
+        return document
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PyruntimeError(f"{path}: {error}") from None
 
 
 def _fits(key: str, value: "Any") -> bool:

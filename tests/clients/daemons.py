@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from calling import ENVIRONMENT, run, wait_for
+from calling import ENVIRONMENT, PATH, run, wait_for
 from engines import Engine
 
 CONFIG = """version = 2
@@ -63,9 +63,9 @@ class Containerd(Daemon):
 
 
 class Dockerd(Daemon):
-    """Its containers are those of a namespace of the containerd that it is given."""
+    """Its containers are those of a namespace of the containerd that it is given; its PATH begins with `folder`."""
 
-    def __init__(self, host, name, containerd, runtime, **settings):
+    def __init__(self, host, name, containerd, runtime, folder=None, **settings):
         place = host.place / name
         place.mkdir(mode=0o711)
         settings = {
@@ -91,4 +91,6 @@ class Dockerd(Daemon):
         self.containerd = containerd
         self.client = Engine("docker", host, ["docker", "--host", f"unix://{place}/sock"])
         probe = [*self.client.arguments, "version"]
-        super().__init__(host, place, ["dockerd", "--config-file", place / "daemon.json"], probe)
+        path = f"{folder}:{PATH}" if folder else PATH
+        command = ["env", f"PATH={path}", "dockerd", "--config-file", place / "daemon.json"]
+        super().__init__(host, place, command, probe)

@@ -233,6 +233,7 @@ def test_budgets_are_those_that_are_measured():
     assert table["a waiting init's private memory"] == f"{budgets.INIT_KIB} KiB"
     assert table["peak memory of any command, default bundle"] == f"{budgets.PEAK_KIB // 1024} MiB"
     assert table["one of 1,000 bind mounts"] == f"{budgets.MOUNT_MICROSECONDS} µs"
+    assert table["what a GPU adds to `create`"] == f"{budgets.GPU_MILLISECONDS} ms"
 
 
 def test_figures_are_there():

@@ -119,8 +119,8 @@ def test_a_generated_file_is_one(host):
     found = cdi.parse_spec(json.loads(json.dumps(document)))
     assert notes == []
     assert found.kind == "nvidia.com/gpu"
+    assert found.version == "0.5.0"  # podman 4.3 knows no later one
     assert list(found.devices) == ["0", TWO_GPUS[0].uuid, "1", TWO_GPUS[1].uuid, "all"]
-    assert found.annotations == {"io.pyruntime/driver-version": VERSION}
     assert found.common.env == ["NVIDIA_VISIBLE_DEVICES=void"]
     assert [hook.args[1] for hook in found.common.hooks] == [
         "create-symlinks", "enable-cuda-compat", "update-ldcache", "disable-device-node-modification",

@@ -1,7 +1,8 @@
 """A CDI file for the GPUs of this host.
 
 Numbers of devices are left to whoever uses the file: some are handed out anew at every boot. Libraries stay at the
-paths that the host has them at, since the container is not known.
+paths that the host has them at, since the container is not known. What the format has had only for a short time is
+not used where it can be helped: engines refuse a file of a version that they do not know.
 """
 
 from ...errors import DriverError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .driver import Driver
 
 HOOK = "nvidia-cdi-hook"
-VERSION_ANNOTATION = "io.pyruntime/driver-version"
 # a second layer that knows the variable has nothing left to do
 DONE = "NVIDIA_VISIBLE_DEVICES=void"
 STRATEGIES = ("index", "uuid")
@@ -75,7 +75,6 @@ def generate(
     document: dict[str, Any] = {
         "cdiVersion": "",
         "kind": kind,
-        "annotations": {VERSION_ANNOTATION: driver.version},
         "devices": devices,
         "containerEdits": _entry(common, hook, notes),
     }
