@@ -2,11 +2,11 @@
 
     python install/install.py --prefix /usr/local [--destdir DIR] [--site DIR ...] [--nvidia-name]
 
-Writes PREFIX/lib/pyruntime, PREFIX/sbin/pyruntime and PREFIX/sbin/pyruntime-nvidia-hook. `--site` names directories in
-which the libraries are found that failures and `run` need (jsonschema, prctl); they come last on the path. `--nvidia-name` is explained in
-install/nvidia_name.py. The
-launchers name the interpreter by its absolute path and start it isolated (-I) and without site (-S): neither the
-environment, nor a .pth file, nor the current directory can put code into a process that runs as root.
+Writes PREFIX/lib/pyruntime, PREFIX/sbin/pyruntime and PREFIX/sbin/pyruntime-nvidia-hook. `--site` names directories
+in which the libraries are found that failures and `run` need (jsonschema, prctl); they come last on the path.
+`--nvidia-name` is explained in install/nvidia_name.py. The launchers name the interpreter by its absolute path and
+start it isolated (-I) and without site (-S): neither the environment, nor a .pth file, nor the current directory can
+put code into a process that runs as root.
 """
 
 import argparse
