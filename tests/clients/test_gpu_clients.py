@@ -3,18 +3,12 @@
 dockerd is given the name that `make install NVIDIA_NAME=1` installs, and nothing of NVIDIA's.
 """
 
-import sys
-
 import pytest
 from calling import run
 from engines import Engine
 
-from tests.conftest import ROOT
+from install.nvidia_name import NAME, install_name
 from tests.fakes.driver import FakeHost
-
-sys.path.insert(0, str(ROOT / "install"))
-
-from nvidia_name import NAME, install_name  # found through the path above
 
 FIRST, SECOND = "0000:07:00.0", "0000:0f:00.0"
 # minors are the other way round than indexes

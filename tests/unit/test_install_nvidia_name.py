@@ -1,15 +1,10 @@
 """The name that dockerd looks for is installed beside the launcher, and never in place of NVIDIA's own."""
 
 import subprocess
-import sys
 
 import pytest
-from documents import ROOT
 
-sys.path.insert(0, str(ROOT / "install"))
-
-from nvidia_name import NAME, PROGRAM, install_name  # found through the path above
-
+from install.nvidia_name import NAME, PROGRAM, install_name
 from pyruntime.edits.nvidia.hooks import is_legacy
 
 
