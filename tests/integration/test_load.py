@@ -76,6 +76,7 @@ def test_a_hundred_at_once(bundle, runtime, tmp_path):
     bundle.shell("sleep 600").write()
     ids = [runtime.new_id() for _ in range(AT_ONCE)]
     before = mounts()
+    zombies()  # those of others
 
     def all_at_once(*args, tail=()):
         with ThreadPoolExecutor(AT_ONCE) as pool:
